@@ -1,0 +1,72 @@
+import Primitives
+
+/// The segment that takes frames.
+struct ActiveSegment<File: Sendable>: Sendable {
+    let header: SegmentHeader
+    let file: File
+    /// Where the next frame goes: a multiple of the alignment.
+    private(set) var position: Int
+    /// Bytes of the file; up to here it is filled with zeros.
+    private(set) var fileLength: Int
+    /// All frames in it, for the footer.
+    private(set) var frames: [FrameSummary]
+    private var footerLength: Int
+
+    init(header: SegmentHeader, file: File, position: Int, fileLength: Int, frames: [FrameSummary]) {
+        self.header = header
+        self.file = file
+        self.position = position
+        self.fileLength = align(max(fileLength, position), to: SegmentHeader.alignment)
+        self.frames = frames
+        footerLength = frames.reduce(0) { $0 + $1.footerLength }
+    }
+
+    init(_ prepared: PreparedSegment<File>) {
+        self.init(
+            header: prepared.header, file: prepared.file, position: SegmentHeader.size, fileLength: prepared.length,
+            frames: [])
+    }
+
+    /// Whether a frame fits, and the footer behind it. An empty segment takes anything: a frame may be larger than a
+    /// segment.
+    func hasRoom(for frameLength: Int, directoryLength: Int) -> Bool {
+        let footer = footerLength + FrameSummary.size + directoryLength
+        return frames.isEmpty
+            || position + frameLength + SegmentFooter.pieceLength(footerLength: footer) <= fileLength
+    }
+
+    /// Where footer and trailer begin, so that they end the file.
+    var footerStart: Int {
+        max(position, fileLength - SegmentFooter.pieceLength(footerLength: footerLength))
+    }
+
+    mutating func append(_ frame: FrameSummary, end: Int) {
+        frames.append(frame)
+        footerLength += frame.footerLength
+        position = end
+        fileLength = max(fileLength, end)
+    }
+}
+
+/// The end of the chain of frames.
+struct FrameChain: Sendable {
+    /// 0 before the first frame.
+    var number: UInt64
+    /// The last frame header's checksum.
+    var checksum: UInt32
+    /// The last frame's directory, for the next to repeat.
+    var directory: Bytes
+
+    static let empty = FrameChain(number: 0, checksum: 0, directory: Bytes())
+}
+
+/// What recovery hands to the log.
+struct LogStart<D: Disk>: Sendable {
+    var identity: StoreIdentity
+    var active: ActiveSegment<D.File>
+    var ready: [PreparedSegment<D.File>]
+    var nextSegment: UInt32
+    var salts: SeededRandom
+    var nextSequence: UInt64
+    var chain: FrameChain
+}

@@ -1,0 +1,130 @@
+public import Primitives
+
+/// Why an entry cannot be read.
+public enum EntryReadFailure: Error, Hashable, Sendable {
+    case disk(DiskFailure)
+    /// The bytes are not the entry: its checksum, or what it says of itself, differs from the location. A peer has it.
+    case damaged(EntryLocation)
+}
+
+/// Reads entries from their locations, neighbours with one call. Used by one thread at a time.
+public struct EntryReader<D: Disk>: Sendable {
+    private let disk: D
+    /// Files held open, the least recently used first. Few: reads go forward through the log.
+    private var open: [(segment: UInt32, file: D.File)] = []
+
+    /// Files held open at most.
+    public static var openFileLimit: Int { 16 }
+    /// Bytes read with one call at most, one larger entry excepted.
+    public static var readLimit: Int { 1 << 20 }
+    /// Bytes between two entries up to which both are read with one call.
+    public static var gapLimit: Int { 16 << 10 }
+
+    /// A reader over the log's files.
+    public init(disk: D) { self.disk = disk }
+
+    /// Reads one entry.
+    public mutating func read(_ location: EntryLocation) throws(EntryReadFailure) -> Entry {
+        let bytes = try span(location.segment, from: Int(location.offset), count: Int(location.length))
+        return try location.verify(bytes)
+    }
+
+    /// Reads many; neighbours that follow each other in the argument are read together and share memory.
+    public mutating func read(_ locations: [EntryLocation]) -> [Result<Entry, EntryReadFailure>] {
+        var results: [Result<Entry, EntryReadFailure>] = []
+        results.reserveCapacity(locations.count)
+        var start = 0
+        while start < locations.count {
+            let end = runEnd(in: locations, from: start)
+            read(locations[start..<end], into: &results)
+            start = end
+        }
+        return results
+    }
+
+    /// Closes all files.
+    public mutating func close() {
+        for entry in open { disk.close(entry.file) }
+        open = []
+    }
+
+    private func runEnd(in locations: [EntryLocation], from start: Int) -> Int {
+        let first = locations[start]
+        var end = start + 1
+        while end < locations.count {
+            let previous = locations[end - 1]
+            let next = locations[end]
+            let previousEnd = Int(previous.offset) + Int(previous.length)
+            guard next.segment == first.segment, Int(next.offset) >= previousEnd,
+                Int(next.offset) - previousEnd <= EntryReader.gapLimit,
+                Int(next.offset) + Int(next.length) - Int(first.offset) <= EntryReader.readLimit
+            else { break }
+            end += 1
+        }
+        return end
+    }
+
+    private mutating func read(
+        _ run: ArraySlice<EntryLocation>, into results: inout [Result<Entry, EntryReadFailure>]
+    ) {
+        guard let first = run.first, let last = run.last else { return }
+        let base = Int(first.offset)
+        let bytes: Bytes
+        do throws(EntryReadFailure) {
+            bytes = try span(first.segment, from: base, count: Int(last.offset) + Int(last.length) - base)
+        } catch {
+            for _ in run { results.append(.failure(error)) }
+            return
+        }
+        for location in run {
+            let start = Int(location.offset) - base
+            let end = start + Int(location.length)
+            guard end <= bytes.count else {
+                results.append(.failure(.damaged(location)))
+                continue
+            }
+            do throws(EntryReadFailure) {
+                results.append(.success(try location.verify(bytes[start..<end])))
+            } catch {
+                results.append(.failure(error))
+            }
+        }
+    }
+
+    private mutating func span(_ segment: UInt32, from offset: Int, count: Int) throws(EntryReadFailure) -> Bytes {
+        do throws(DiskFailure) {
+            let file = try file(of: segment)
+            return try disk.read(file, at: offset, count: count)
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    /// The open file of a segment.
+    mutating func file(of segment: UInt32) throws(DiskFailure) -> D.File {
+        if let index = open.lastIndex(where: { $0.segment == segment }) {
+            let entry = open.remove(at: index)
+            open.append(entry)
+            return entry.file
+        }
+        let file = try disk.open(SegmentName.name(of: segment))
+        if open.count == EntryReader.openFileLimit { disk.close(open.removeFirst().file) }
+        open.append((segment, file))
+        return file
+    }
+}
+
+extension EntryLocation {
+    /// Checks that `bytes` are this entry.
+    func verify(_ bytes: Bytes) throws(EntryReadFailure) -> Entry {
+        guard offset > 0, bytes.count == Int(length), CRC32C.checksum(bytes) == checksum else { throw .damaged(self) }
+        let entry: Entry
+        do throws(DecodingFailure) {
+            entry = try Entry(bytes)
+        } catch {
+            throw .damaged(self)
+        }
+        guard entry.group == group, entry.index == index, entry.term == term else { throw .damaged(self) }
+        return entry
+    }
+}

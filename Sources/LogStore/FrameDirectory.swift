@@ -1,0 +1,137 @@
+import Primitives
+
+/// One item of a frame's directory: a record, or a run of entries of one group and term with consecutive indices and
+/// sequence numbers. Little-endian:
+///
+///      0  u8  kind
+///      1  u8  flags       bit 0: a relocated copy
+///      2  u16 zero
+///      4  u32 count       records of the run; 1 unless the kind is entries
+///      8  u64 sequence    log sequence number of the first; a relocated copy keeps its number
+///     16  u64 group
+///     24  u64 index       entries: of the first; truncate: the first index dropped;
+///                        hard state: the vote's node, 0 for none
+///     32  u64 term        entries, hard state; else 0
+///     40  count × { u32 length, u32 CRC32C of the record's bytes }
+///
+/// Hard state, truncate and removal are wholly in the directory: their records have no bytes, and the next frame
+/// repeats them.
+struct DirectoryItem: Sendable {
+    var kind: RecordKind
+    var isRelocated: Bool
+    var sequence: UInt64
+    var group: GroupID
+    var index: UInt64
+    var term: Term
+    var records: [Record]
+
+    struct Record: Hashable, Sendable {
+        var length: UInt32
+        var checksum: UInt32
+    }
+
+    static let size = 40
+    static let recordSize = 8
+    /// Bytes of the longest directory item of one record.
+    static let singleSize = size + recordSize
+}
+
+/// Builds a directory record by record, joining consecutive entries to runs.
+struct DirectoryEncoder: ~Copyable {
+    private var writer = ByteWriter()
+    private var runStart = 0
+    private var runCount: UInt32 = 0
+    private var runGroup = GroupID.topology
+    private var runTerm = Term.zero
+    private var runNext = LogIndex.zero
+
+    var isEmpty: Bool { writer.isEmpty }
+
+    /// Adds an entry; `sequence` follows that of the record before.
+    mutating func entry(_ entry: Entry, sequence: UInt64, checksum: UInt32) {
+        if runCount > 0, entry.group == runGroup, entry.term == runTerm, entry.index == runNext {
+            runCount += 1
+            writer.overwrite(at: runStart + 4, with: runCount)
+        } else {
+            runStart = writer.count
+            runCount = 1
+            runGroup = entry.group
+            runTerm = entry.term
+            head(.entries, sequence: sequence, group: entry.group, index: entry.index.rawValue, term: entry.term)
+        }
+        runNext = entry.index.next
+        writer.write(UInt32(entry.bytes.count))
+        writer.write(checksum)
+    }
+
+    /// Adds any other record.
+    mutating func single(
+        _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64 = 0, term: Term = .zero,
+        length: Int = 0, checksum: UInt32 = 0
+    ) {
+        runCount = 0
+        head(kind, sequence: sequence, group: group, index: index, term: term)
+        writer.write(UInt32(length))
+        writer.write(checksum)
+    }
+
+    private mutating func head(_ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64, term: Term) {
+        writer.write(kind.rawValue)
+        writer.write(UInt8(0))
+        writer.write(UInt16(0))
+        writer.write(UInt32(1))
+        writer.write(sequence)
+        writer.write(group.rawValue)
+        writer.write(index)
+        writer.write(term.rawValue)
+    }
+
+    consuming func finish() -> Bytes { writer.take() }
+}
+
+extension DirectoryItem {
+    /// Reads a directory whose checksum holds.
+    static func decode(_ directory: Bytes, file: String) throws(LogStoreFailure) -> [DirectoryItem] {
+        try directory.withUnsafeBytes { buffer throws(LogStoreFailure) in
+            var reader = ByteReader(buffer)
+            var items: [DirectoryItem] = []
+            while !reader.isAtEnd {
+                do throws(DecodingFailure) {
+                    items.append(try DirectoryItem(decoding: &reader))
+                } catch {
+                    // The checksum holds, so a newer version wrote it.
+                    throw LogStoreFailure.unsupportedVersion(file: file, version: 1)
+                }
+            }
+            return items
+        }
+    }
+
+    private init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+        guard let kind = RecordKind(rawValue: try reader.read()) else { throw .invalid("record kind") }
+        self.kind = kind
+        isRelocated = try reader.read(UInt8.self) & 1 != 0
+        try reader.skip(2)
+        let count = Int(try reader.read(UInt32.self))
+        sequence = try reader.read()
+        group = GroupID(try reader.read())
+        index = try reader.read()
+        term = Term(try reader.read())
+        guard count >= 1, kind == .entries || count == 1, count <= reader.remaining / DirectoryItem.recordSize else {
+            throw .invalid("record count")
+        }
+        guard index <= UInt64.max - UInt64(count), sequence <= UInt64.max - UInt64(count) else {
+            throw .invalid("record index")
+        }
+        records = []
+        records.reserveCapacity(count)
+        for _ in 0..<count {
+            records.append(Record(length: try reader.read(), checksum: try reader.read()))
+        }
+    }
+
+    /// Bytes of the run's records.
+    var payloadLength: Int { records.reduce(0) { $0 + Int($1.length) } }
+    /// The sequence number of the last record.
+    var lastSequence: UInt64 { sequence + UInt64(records.count) - 1 }
+}

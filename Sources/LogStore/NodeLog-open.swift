@@ -1,0 +1,222 @@
+import Primitives
+
+extension NodeLog {
+    /// Opens the store on `disk`, or makes one when the disk is empty. On return the incarnation is one higher, and
+    /// everything recovered is durable.
+    /// - Parameter randomness: of the store's identity and of the segments' salts.
+    public static func open<R: RandomNumberGenerator>(
+        disk: D, configuration: LogConfiguration = LogConfiguration(), randomness: inout R
+    ) throws(LogStoreFailure) -> (log: NodeLog<D>, store: RecoveredStore) {
+        precondition(configuration.growthLimit <= 2 << 30 && configuration.readySegments >= 1)
+        var opening = LogOpening(disk: disk, salts: SeededRandom(seed: randomness.next()))
+        let store = StoreID(high: randomness.next(), low: randomness.next())
+        try opening.identify(newStore: store)
+        let recovered = try opening.recover()
+        let start = try opening.makeStart(configuration: configuration, nextSequence: recovered.nextSequence)
+        return (NodeLog(start, disk: disk, configuration: configuration), recovered.store(opening))
+    }
+}
+
+/// The steps of opening a store.
+struct LogOpening<D: Disk> {
+    let disk: D
+    var salts: SeededRandom
+    private(set) var identity = StoreIdentity(
+        storeID: StoreID(high: 0, low: 0), incarnation: Incarnation(0), lastSegment: 0)
+    private var numbers: [UInt32] = []
+    private var scan: LogScan<D>
+    private var doubtful: (segment: Int, range: Range<Int>)?
+
+    init(disk: D, salts: SeededRandom) {
+        self.disk = disk
+        self.salts = salts
+        scan = LogScan(disk: disk)
+    }
+
+    var report: RecoveryReport { scan.report }
+    var mayVote: Bool { !scan.isIdentityLost }
+
+    // MARK: Identity
+
+    /// Reads or makes the store's identity and makes the new incarnation durable.
+    mutating func identify(newStore: StoreID) throws(LogStoreFailure) {
+        let names = try disking { () throws(DiskFailure) in
+            let names = try disk.list()
+            for name in names where SegmentName.isTemporary(name) { try disk.remove(name) }
+            // What is listed may be a rename that only memory knows.
+            try disk.syncDirectory()
+            return names
+        }
+        numbers = names.compactMap(SegmentName.number).sorted()
+        if names.contains(StoreIdentity.fileName) {
+            identity = try StoreIdentity.read(from: disk)
+            guard identity.incarnation.rawValue < .max else { throw .identityDamaged }
+            if identity.hasLostRecords || identity.lastSegment > numbers.last ?? 0 { scan.loseSegment() }
+        } else {
+            guard numbers.isEmpty else { throw .identityMissing }
+            identity.storeID = newStore
+        }
+        identity.incarnation.rawValue += 1
+        identity.lastSegment = max(identity.lastSegment, numbers.last ?? 0)
+        try identity.write(to: disk)
+    }
+
+    // MARK: Recovery
+
+    /// Scans the segments, clears the torn tail, and writes once more what may be in memory only.
+    mutating func recover() throws(LogStoreFailure) -> RecoveredLog {
+        for number in numbers {
+            guard let segment = try find(number) else {
+                scan.loseSegment()
+                continue
+            }
+            try scan.scan(segment)
+        }
+        doubtful = try scan.finish()
+        for segment in scan.segments where segment.isSealed && !numbers.contains(segment.next) { scan.loseSegment() }
+        if scan.isIdentityLost && !identity.hasLostRecords {
+            identity.hasLostRecords = true
+            try identity.write(to: disk)
+        }
+        try clean()
+        return RecoveredLog(LogReplay(scan.items), hasRecords: !scan.items.isEmpty)
+    }
+
+    private func find(_ number: UInt32) throws(LogStoreFailure) -> FoundSegment<D.File>? {
+        let name = SegmentName.name(of: number)
+        let (file, length, head) = try disking { () throws(DiskFailure) in
+            let file = try disk.open(name)
+            return (file, try disk.length(of: file), try disk.readAll(file, limit: SegmentHeader.size))
+        }
+        let header = try head.withUnsafeBytes { buffer throws(LogStoreFailure) in
+            try SegmentHeader(decoding: buffer, file: name)
+        }
+        guard let header else {
+            disk.close(file)
+            return nil
+        }
+        guard header.segment == number, header.storeID == identity.storeID else { throw .foreignSegment(name) }
+        return FoundSegment(header: header, file: file, length: length)
+    }
+
+    /// The position in `scan.segments` of the segment that takes the next frame.
+    private var activePosition: Int? {
+        guard let last = scan.segments.lastIndex(where: { $0.isSealed || !$0.frames.isEmpty }) else {
+            return scan.segments.isEmpty ? nil : 0
+        }
+        guard scan.segments[last].isSealed else { return last }
+        let next = scan.segments[last].next
+        return scan.segments.firstIndex { $0.header.segment == next }
+    }
+
+    private mutating func clean() throws(LogStoreFailure) {
+        if let activePosition {
+            for position in scan.segments.indices.dropFirst(activePosition) {
+                let segment = scan.segments[position]
+                guard !segment.isSealed, segment.garbageEnd > segment.end else { continue }
+                scan.noteTorn(segment.garbageEnd - segment.end)
+                try disking { () throws(DiskFailure) in
+                    try clear(segment.file, segment.end..<segment.garbageEnd)
+                }
+            }
+        }
+        guard let doubtful else { return }
+        let file = scan.segments[doubtful.segment].file
+        try disking { () throws(DiskFailure) in
+            // The page cache may hold what a failed or missing sync never brought to the device.
+            let bytes = try disk.read(file, at: doubtful.range.lowerBound, count: doubtful.range.count)
+            try disk.write(file, at: doubtful.range.lowerBound, [bytes])
+            try disk.sync(file)
+        }
+    }
+
+    private func clear(_ file: D.File, _ range: Range<Int>) throws(DiskFailure) {
+        var zeros = ByteWriter()
+        zeros.writeZeros(min(range.count, 1 << 20))
+        let chunk = zeros.take()
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = min(chunk.count, range.upperBound - position)
+            try disk.write(file, at: position, [chunk[0..<count]])
+            position += count
+        }
+        try disk.sync(file)
+    }
+
+    /// Reads and verifies the bytes of a record other than an entry.
+    func payload(of item: RecoveredItem) -> Bytes? {
+        guard item.damaged.isEmpty, let record = item.item.records.first else { return nil }
+        if record.length == 0 { return Bytes() }
+        guard let segment = scan.segments.first(where: { $0.header.segment == item.segment }) else { return nil }
+        do throws(DiskFailure) {
+            let file = try disk.open(SegmentName.name(of: segment.header.segment))
+            defer { disk.close(file) }
+            let bytes = try disk.read(file, at: item.offset, count: Int(record.length))
+            return CRC32C.checksum(bytes) == record.checksum ? bytes : nil
+        } catch {
+            return nil
+        }
+    }
+
+    // MARK: Start
+
+    /// Chooses the segment to go on in, or makes it, and closes the others.
+    mutating func makeStart(
+        configuration: LogConfiguration, nextSequence: UInt64
+    ) throws(LogStoreFailure) -> LogStart<D> {
+        var highest = max(identity.lastSegment, numbers.last ?? 0)
+        for segment in scan.segments { highest = max(highest, segment.next) }
+        var active: ActiveSegment<D.File>
+        var ready: [PreparedSegment<D.File>] = []
+        if let position = activePosition {
+            let found = scan.segments[position]
+            active = ActiveSegment(
+                header: found.header, file: found.file, position: found.end, fileLength: found.length,
+                frames: found.frames)
+            for segment in scan.segments[(position + 1)...] {
+                ready.append(PreparedSegment(header: segment.header, file: segment.file, length: segment.length))
+            }
+            for segment in scan.segments[..<position] { disk.close(segment.file) }
+        } else {
+            for segment in scan.segments { disk.close(segment.file) }
+            highest += 1
+            active = ActiveSegment(try makeSegment(highest, size: configuration.firstSegmentSize))
+            identity.lastSegment = highest
+            try identity.write(to: disk)
+        }
+        return LogStart(
+            identity: identity, active: active, ready: ready, nextSegment: highest + 1, salts: salts,
+            nextSequence: nextSequence, chain: scan.chain)
+    }
+
+    private mutating func makeSegment(
+        _ number: UInt32, size: Int
+    ) throws(LogStoreFailure) -> PreparedSegment<D.File> {
+        let header = SegmentHeader(
+            segment: number, generation: 0, storeID: identity.storeID, salt: salts.next(),
+            incarnation: identity.incarnation)
+        var preparation = SegmentPreparation(disk: disk, header: header, size: size)
+        return try disking { () throws(DiskFailure) in try preparation.run() }
+    }
+}
+
+/// The groups as replayed.
+struct RecoveredLog {
+    private let replay: LogReplay
+    private let hasRecords: Bool
+
+    init(_ replay: LogReplay, hasRecords: Bool) {
+        self.replay = replay
+        self.hasRecords = hasRecords
+    }
+
+    var nextSequence: UInt64 { replay.nextSequence }
+
+    func store<D: Disk>(_ opening: LogOpening<D>) -> RecoveredStore {
+        RecoveredStore(
+            storeID: opening.identity.storeID, incarnation: opening.identity.incarnation,
+            isFresh: !hasRecords && opening.mayVote, mayVote: opening.mayVote,
+            groups: replay.recovered(mayVote: opening.mayVote) { opening.payload(of: $0) },
+            removedGroups: replay.removedGroups, report: opening.report)
+    }
+}

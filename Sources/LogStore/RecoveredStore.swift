@@ -1,0 +1,81 @@
+public import Primitives
+
+/// What the log of one group held when the store was opened.
+public struct RecoveredGroup: Sendable {
+    /// Whose log it is.
+    public var group: GroupID
+    /// Highest term recorded; zero when there was none.
+    public var term: Term
+    /// The vote given in `term`.
+    public var vote: NodeID?
+    /// The parameters of the newest `groupCreated` record.
+    public var created: Bytes?
+    /// The newest configuration record.
+    public var configuration: Bytes?
+    /// The entries, contiguous by index.
+    public var entries: [EntryLocation]
+    /// Indices, ascending, of entries whose bytes are damaged: term, length and checksum in `entries` are right, a peer
+    /// has the bytes. Staged again with the same index and term, an entry is repaired.
+    public var damaged: [LogIndex]
+    /// False when records may be missing whose very identity is lost: a vote could then be a second one in its term.
+    public var mayVote: Bool
+    /// False as long as entries are damaged or records may be missing.
+    public var mayLead: Bool
+
+    /// Index of the last entry; zero without entries.
+    public var lastIndex: LogIndex { entries.last?.index ?? .zero }
+}
+
+/// What `NodeLog.open` found.
+public struct RecoveredStore: Sendable {
+    /// The identity of this data directory.
+    public var storeID: StoreID
+    /// The number of this start, already durable.
+    public var incarnation: Incarnation
+    /// No record was ever made durable here, so nothing was ever promised: the node may take part in a bootstrap.
+    public var isFresh: Bool
+    /// False when records may be missing whose very identity is lost. It holds for groups that are not listed, too.
+    public var mayVote: Bool
+    /// The groups, ascending by id.
+    public var groups: [RecoveredGroup]
+    /// Groups that were removed, ascending by id.
+    public var removedGroups: [GroupID]
+    /// What recovery read and met.
+    public var report: RecoveryReport
+
+    /// A store with this content.
+    package init(
+        storeID: StoreID, incarnation: Incarnation, isFresh: Bool, mayVote: Bool, groups: [RecoveredGroup],
+        removedGroups: [GroupID], report: RecoveryReport = RecoveryReport()
+    ) {
+        self.storeID = storeID
+        self.incarnation = incarnation
+        self.isFresh = isFresh
+        self.mayVote = mayVote
+        self.groups = groups
+        self.removedGroups = removedGroups
+        self.report = report
+    }
+}
+
+/// What recovery read and met, for the log and for metrics.
+public struct RecoveryReport: Hashable, Sendable {
+    /// Segments that hold frames.
+    public var segments = 0
+    /// Segments of which only the footer was read.
+    public var sealedSegments = 0
+    /// Frames met, whole or damaged.
+    public var frames = 0
+    /// Records in them; each entry counts.
+    public var records = 0
+    /// Bytes read from the disk.
+    public var bytesRead = 0
+    /// Bytes of a torn tail: written, but never confirmed to anybody.
+    public var tornBytes = 0
+    /// Records whose bytes are damaged and whose identity is known.
+    public var damagedRecords = 0
+    /// Frames of which not even the identity of the records is known.
+    public var lostFrames = 0
+    /// Whether the log ended with the mark of an orderly stop.
+    public var cleanStop = false
+}

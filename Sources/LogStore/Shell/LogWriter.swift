@@ -1,0 +1,207 @@
+public import Primitives
+import Synchronization
+
+/// The writer over files.
+public typealias LogWriter = DiskLogWriter<FileDisk>
+
+/// The thread that writes the node log: takes everything that is queued, makes one write and one fdatasync of it, and
+/// reports once.
+public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
+    private let monitor = Monitor()
+    // Guarded by the monitor.
+    private var queue: [Submission] = []
+    private var queuedBytes = 0
+    private var oldestQueued = Instant.zero
+    /// The writer sleeps and wants to be woken at so many queued bytes.
+    private var wakeBytes = Int.max
+    private var outcome: SegmentPreparer<D>.Outcome?
+    private var isStopping = false
+    private var hasEnded = false
+
+    // The writer thread's own.
+    private var log: NodeLog<D>
+    private var pacer = SyncPacer()
+    private var lastWrite = Instant.zero
+    private var nextPreparation = Instant.zero
+    private let onCompletion: @Sendable ([LogCompletion]) -> Void
+    private let onFailure: @Sendable (LogStoreFailure) -> Void
+
+    private let preparer = SegmentPreparer<D>()
+    private var thread: WorkerThread?
+    /// When the write under way began, in monotonic nanoseconds; 0 when there is none.
+    private let writeBegan = Atomic<UInt64>(0)
+    private let syncs = Atomic<UInt64>(0)
+    private let bytes = Atomic<UInt64>(0)
+
+    /// After a segment could not be prepared, it is tried again after this.
+    private static var preparationRetry: Interval { .seconds(1) }
+
+    /// Starts the thread.
+    /// - Parameters:
+    ///   - onCompletion: called on the writer thread, once for each sync, with all submissions that it made durable.
+    ///   - onFailure: called on the writer thread, once: a write or sync failed, nothing more will be written, and what
+    ///     was submitted and not completed may or may not be on the disk. The node must end.
+    public init(
+        log: NodeLog<D>, onCompletion: @escaping @Sendable ([LogCompletion]) -> Void,
+        onFailure: @escaping @Sendable (LogStoreFailure) -> Void
+    ) {
+        self.log = log
+        self.onCompletion = onCompletion
+        self.onFailure = onFailure
+        preparer.start { [weak self] outcome in self?.segmentPrepared(outcome) }
+        thread = WorkerThread(name: "log writer") { [self] in run() }
+    }
+
+    /// Queues records, from any thread; see `NodeLog.stage`. After a failure or `shutdown` they are dropped without a
+    /// completion.
+    public func submit(_ records: [LogRecord], ticket: UInt64) {
+        let submission = Submission(ticket: ticket, records: records)
+        monitor.lock()
+        if !isStopping && !hasEnded {
+            if queue.isEmpty { oldestQueued = .now }
+            queue.append(submission)
+            queuedBytes += submission.byteCount + 1
+            if queuedBytes >= wakeBytes { wake() }
+        }
+        monitor.unlock()
+    }
+
+    /// How long the write and sync under way has taken; zero when there is none. For heartbeats, from any thread.
+    public func oldestUnfinishedSync(at now: Instant) -> Interval {
+        let began = writeBegan.load(ordering: .relaxed)
+        return began == 0 ? .zero : now - Instant(nanoseconds: began)
+    }
+
+    /// Syncs made so far, and bytes written; for metrics.
+    public var totals: (syncs: UInt64, bytes: UInt64) {
+        (syncs.load(ordering: .relaxed), bytes.load(ordering: .relaxed))
+    }
+
+    /// Writes what is queued and the mark of an orderly stop, then ends the threads. Blocks; not from a callback.
+    public func shutdown() {
+        monitor.withLock {
+            isStopping = true
+            wake()
+        }
+        thread?.join()
+        thread = nil
+    }
+
+    /// The caller holds the lock.
+    private func wake() {
+        wakeBytes = .max
+        monitor.signal()
+    }
+
+    private func segmentPrepared(_ outcome: SegmentPreparer<D>.Outcome) {
+        monitor.withLock {
+            self.outcome = outcome
+            wake()
+        }
+    }
+
+    // MARK: The thread
+
+    private struct Round {
+        var submissions: [Submission] = []
+        var oldest = Instant.zero
+        var outcome: SegmentPreparer<D>.Outcome?
+        var isAttestationDue = false
+        var isLast = false
+    }
+
+    private func run() {
+        do throws(LogStoreFailure) {
+            takeOver(Round())
+            while true {
+                let round = nextRound()
+                takeOver(round)
+                try writeAll(oldest: round.submissions.isEmpty ? nil : round.oldest)
+                if round.isLast { break }
+            }
+        } catch {
+            monitor.withLock {
+                hasEnded = true
+                queue = []
+            }
+            onFailure(error)
+        }
+        preparer.stop()
+        log.close()
+    }
+
+    private func takeOver(_ round: Round) {
+        for submission in round.submissions { log.stage(submission) }
+        switch round.outcome {
+        case .success(let segment): log.prepared(segment)
+        case .failure:
+            log.preparationFailed()
+            nextPreparation = .now + DiskLogWriter.preparationRetry
+        case nil: break
+        }
+        if round.isAttestationDue || round.isLast { log.stageAttestation(cleanStop: round.isLast) }
+        if Instant.now >= nextPreparation, let preparation = log.beginPreparation() { preparer.prepare(preparation) }
+        preparer.hurry(log.isShortOfSegments)
+    }
+
+    private func writeAll(oldest: Instant?) throws(LogStoreFailure) {
+        while let write = try log.prepareFrame() {
+            writeBegan.store(Instant.now.nanoseconds, ordering: .relaxed)
+            try disking { () throws(DiskFailure) in
+                try log.disk.write(write.file, at: write.offset, write.parts)
+                try log.disk.sync(write.file)
+            }
+            writeBegan.store(0, ordering: .relaxed)
+            syncs.add(1, ordering: .relaxed)
+            bytes.add(UInt64(write.byteCount), ordering: .relaxed)
+            lastWrite = .now
+            if let oldest { pacer.synced(at: lastWrite, latency: lastWrite - oldest) }
+            let completions = log.frameDurable(write)
+            if !completions.isEmpty { onCompletion(completions) }
+        }
+    }
+
+    /// Sleeps until there is something to do, and takes all of it.
+    private func nextRound() -> Round {
+        monitor.lock()
+        defer { monitor.unlock() }
+        var round = Round()
+        while queue.isEmpty && outcome == nil && !isStopping {
+            if log.needsAttestation {
+                let deadline = lastWrite + LogConfiguration.attestationDelay
+                if Instant.now >= deadline {
+                    round.isAttestationDue = true
+                    break
+                }
+                sleep(untilBytes: 1, deadline: deadline)
+            } else {
+                sleep(untilBytes: 1, deadline: nil)
+            }
+        }
+        if !queue.isEmpty { waitForMore() }
+        round.submissions = queue
+        round.oldest = oldestQueued
+        round.outcome = outcome
+        round.isLast = isStopping
+        queue = []
+        queuedBytes = 0
+        outcome = nil
+        wakeBytes = .max
+        return round
+    }
+
+    private func waitForMore() {
+        var now = Instant.now
+        let deadline = now + pacer.wait(at: now, bytes: queuedBytes)
+        while now < deadline && queuedBytes < SyncPacer.enoughBytes && !isStopping {
+            sleep(untilBytes: SyncPacer.enoughBytes, deadline: deadline)
+            now = .now
+        }
+    }
+
+    private func sleep(untilBytes count: Int, deadline: Instant?) {
+        wakeBytes = count
+        if let deadline { monitor.wait(until: deadline) } else { monitor.wait() }
+        wakeBytes = .max
+    }
+}

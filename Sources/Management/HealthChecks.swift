@@ -1,0 +1,175 @@
+import Broker
+package import Hummingbird
+import Primitives
+import Replication
+package import Topology
+
+/// RabbitMQ's health checks: 200 `{"status":"ok"}`, or 503 with the reason.
+struct HealthChecks {
+    let view: NodeView
+    /// The HTTP port.
+    let managementPort: Int
+
+    /// The checks that tell nothing but whether all is well: load balancers and probes need no password.
+    func addOpenRoutes(to group: RouterGroup<ManagementContext>) {
+        let checks = group.group("health/checks")
+        checks.get("is-in-service") { _, _ in HealthVerdict() }
+        checks.get("ready-to-serve-clients") { _, _ in
+            try await view.look { broker in
+                HealthVerdict(broker.isReady ? nil : "the node has not caught up with the cluster's metadata")
+            }
+        }
+        checks.get("metadata-store/initialized") { _, _ in
+            try await view.look { broker in
+                HealthVerdict(broker.topology.isBootstrapped ? nil : "the cluster's metadata is not here yet")
+            }
+        }
+        checks.get("virtual-hosts") { _, _ in HealthVerdict() }
+        // Alarms hold back the publishers of their own node only.
+        for (path, place) in [("alarms", "cluster"), ("local-alarms", "node")] {
+            checks.get(RouterPath(path)) { _, _ in
+                try await view.look { HealthChecks.alarms($0, place: place) }
+            }
+        }
+        checks.get("port-listener/:port") { _, context in
+            guard let port = Int(try context.part("port")) else {
+                throw HTTPError(.badRequest, message: "Invalid port")
+            }
+            let ports = try await view.look { $0.loop?.listenAddresses.map(\.port) ?? [] } + [managementPort]
+            return HealthVerdict(port: port, ports: ports)
+        }
+    }
+
+    /// The checks that name queues.
+    func addRoutes(to group: RouterGroup<ManagementContext>) {
+        let checks = group.group("health/checks")
+        checks.get("node-is-quorum-critical") { _, _ in
+            try await view.look { HealthChecks.quorum($0) }
+        }
+        let elected = checks.group("quorum-queues-without-elected-leaders")
+        elected.get("all-vhosts") { _, context in
+            let visitor = context.visitor
+            return try await view.look { broker in
+                HealthChecks.leaders(
+                    broker, broker.topology.queues.filter { visitor.sees(vhost: $0.vhost, in: broker.topology) })
+            }
+        }
+        elected.get("vhost/:vhost") { _, context in
+            let vhost = try context.part("vhost")
+            let visitor = context.visitor
+            return try await view.look { broker in
+                _ = try VirtualHosts.find(vhost, visitor, broker)
+                return HealthChecks.leaders(broker, broker.topology.queues(vhost: vhost))
+            }
+        }
+    }
+
+    private static func alarms(_ broker: NodeBroker, place: String) -> HealthVerdict {
+        guard let reason = broker.loop?.alarmReason else { return HealthVerdict() }
+        var verdict = HealthVerdict("There are alarms in effect in the \(place)")
+        verdict.alarms = [
+            HealthVerdict.Alarm(node: Nodes.name(of: broker.nodeID, in: broker.topology), resource: reason)
+        ]
+        return verdict
+    }
+
+    private static func leaders(_ broker: NodeBroker, _ queues: [QueueRecord]) -> HealthVerdict {
+        let leaderless = queues.filter { queue in
+            guard let group = queue.group else { return false }
+            return broker.leader(of: group).node.map { !broker.isUp($0) } ?? true
+        }
+        guard !leaderless.isEmpty else { return HealthVerdict() }
+        var verdict = HealthVerdict("\(leaderless.count) quorum queues have no leader")
+        verdict.queues = leaderless.map { HealthVerdict.Component($0) }
+        return verdict
+    }
+
+    /// What would lose its majority if this node stopped: groups with this node among their members whose other members
+    /// that are up are fewer than a majority.
+    private static func quorum(_ broker: NodeBroker) -> HealthVerdict {
+        let topology = broker.topology
+        let here = broker.nodeID
+        let members = broker.replication.shard.status(of: .topology)?.members ?? topology.nodes.map(\.id)
+        if members.count <= 1 {
+            var verdict = HealthVerdict()
+            verdict.reason = "single node cluster"
+            return verdict
+        }
+        let up = Set(members.filter { broker.isUp($0) }).subtracting([here])
+        func isEndangered(_ members: [NodeID]) -> Bool {
+            members.contains(here) && members.count { up.contains($0) } < members.count / 2 + 1
+        }
+        var endangered: [HealthVerdict.Component] = []
+        if isEndangered(members) { endangered.append(.metadataStore) }
+        endangered += topology.queues.filter { isEndangered($0.members) }.map { HealthVerdict.Component($0) }
+        guard !endangered.isEmpty else { return HealthVerdict() }
+        var verdict = HealthVerdict(
+            "There are quorum queues that would lose their quorum if the target node is shut down")
+        verdict.queues = endangered
+        return verdict
+    }
+}
+
+/// What a health check says, in RabbitMQ's JSON.
+package struct HealthVerdict: Encodable, ResponseGenerator, Sendable {
+    /// Something that a check names.
+    package struct Component: Codable, Hashable, Sendable {
+        package var readable_name: String
+        package var name: String
+        package var virtual_host: String
+        package var type: String
+
+        package init(_ queue: QueueRecord) {
+            readable_name = "queue '\(queue.name)' in vhost '\(queue.vhost)'"
+            name = queue.name
+            virtual_host = queue.vhost
+            type = "rabbit_quorum_queue"
+        }
+
+        private init(_ name: String) {
+            readable_name = name
+            self.name = name
+            virtual_host = ""
+            type = "metadata_store"
+        }
+
+        static let metadataStore = Component("the cluster's metadata")
+    }
+
+    package struct Alarm: Codable, Hashable, Sendable {
+        package var node: String
+        package var resource: String
+    }
+
+    package var status: String
+    package var reason: String?
+    package var queues: [Component]?
+    package var alarms: [Alarm]?
+    package var port: Int?
+    package var missing: Int?
+    package var ports: [Int]?
+
+    /// - Parameter failure: nil when the check passes.
+    package init(_ failure: String? = nil) {
+        status = failure == nil ? "ok" : "failed"
+        reason = failure
+    }
+
+    /// Whether `port` is among those listened at.
+    package init(port: Int, ports: [Int]) {
+        if ports.contains(port) {
+            self.init()
+            self.port = port
+        } else {
+            self.init("No active listener")
+            missing = port
+            self.ports = ports
+        }
+    }
+
+    package func response(from request: Request, context: some RequestContext) throws -> Response {
+        var response = try context.responseEncoder.encode(self, from: request, context: context)
+        response.status = status == "ok" ? .ok : .serviceUnavailable
+        return response
+    }
+}

@@ -1,0 +1,172 @@
+public import Primitives
+import QuorumQueue
+
+extension QueueClient {
+    /// The group has another leader, or none that is known. News of older terms is ignored, repeated news harmless.
+    public mutating func leaderChanged(to node: NodeID?, term: Term) {
+        guard term >= self.term, !isGone else { return }
+        if term == self.term && node == leader { return }
+        // The node's own view may lag behind what a leader told us: knowing one beats knowing none.
+        if term == self.term && node == nil && phase == .attached { return }
+        if term > self.term { hintFollowed = false }
+        self.term = term
+        follow(node)
+    }
+
+    /// The link to a node was lost, with what was on its way; to be called before anything of the next link arrives.
+    public mutating func linkReset(_ node: NodeID) {
+        if node == leader { startOver() }
+    }
+
+    /// A node can be reached again.
+    public mutating func nodeUp(_ node: NodeID) {
+        if node == leader { startOver() }
+    }
+
+    /// The end of a loop tick: appends what can be sent now. Batches that cannot be sent yet keep growing instead.
+    public mutating func flush(into out: inout [(NodeID, ClientMessage)]) {
+        guard let leader, !isGone else { return }
+        for place in statuses.indices where !statuses[place].isSent {
+            statuses[place].isSent = true
+            out.append((leader, .status(gateway: gateway, requestID: statuses[place].requestID)))
+        }
+        switch phase {
+        case .detached:
+            guard !sessions.isEmpty || !retained.isEmpty || !encoder.isEmpty else { return }
+            resume(leader, into: &out)
+            send(to: leader, limit: QueueClient.eagerLimit, into: &out)
+        case .resuming:
+            send(to: leader, limit: QueueClient.eagerLimit, into: &out)
+        case .attached:
+            for batch in repairs { send(batch, id: 0, to: leader, into: &out) }
+            repairs.removeAll()
+            send(to: leader, limit: .max, into: &out)
+        }
+    }
+
+    /// Lets time pass: resumes when something unanswered made no progress for `answerTimeout`. Call it every 100 ms or
+    /// so while `needsTick`; `flush` has what it decided.
+    public mutating func tick(now: Instant, into out: inout [(NodeID, ClientMessage)]) {
+        guard needsTick else {
+            watch = nil
+            return
+        }
+        guard let watch, watch.progress == progress else {
+            self.watch = Watch(since: now, progress: progress)
+            return
+        }
+        guard now - watch.since >= patience else { return }
+        self.watch = Watch(since: now, progress: progress)
+        if leader != nil {
+            for place in statuses.indices { statuses[place].isSent = false }
+            startOver()
+        } else if let disowner {
+            hintFollowed = false
+            follow(disowner)
+        }
+        flush(into: &out)
+    }
+
+    /// How long to wait for progress.
+    private var patience: Interval {
+        leader == nil && disowner != nil ? QueueClient.leaderRetry : QueueClient.answerTimeout
+    }
+
+    /// Whether something is outstanding, so that time matters; an idle client needs no ticks.
+    public var needsTick: Bool {
+        !isGone
+            && (!retained.isEmpty || !encoder.isEmpty || !statuses.isEmpty || phase == .resuming
+                || (leader == nil && disowner != nil && !sessions.isEmpty))
+    }
+
+    /// When `tick` may have something to do; nil when nothing is outstanding. A deadline of `Instant.zero` asks for a
+    /// tick soon, to start the watch.
+    public var nextDeadline: Instant? {
+        guard needsTick else { return nil }
+        guard let watch, watch.progress == progress else { return .zero }
+        return watch.since + patience
+    }
+}
+
+extension QueueClient {
+    /// Turns to a leader, or to none.
+    mutating func follow(_ node: NodeID?) {
+        leader = node
+        disowner = nil
+        for place in statuses.indices { statuses[place].isSent = false }
+        startOver()
+    }
+
+    /// Makes the next flush resume. From here on nothing of the old epoch is listened to.
+    mutating func startOver() {
+        phase = .detached
+        epoch += 1
+        repairs.removeAll()
+    }
+
+    private mutating func resume(_ leader: NodeID, into out: inout [(NodeID, ClientMessage)]) {
+        phase = .resuming
+        nextNumber = 1
+        expectedNumber = 1
+        eagerBytes = 0
+        acceptedThrough = 0
+        nextToSend = retained.first?.id ?? nextBatchID
+        let request = ResumeRequest(
+            gateway: gateway, incarnation: incarnation, epoch: epoch, sessions: sessions.map(\.resumed))
+        out.append((leader, .resume(request)))
+    }
+
+    /// Sends batches in order while fewer than `limit` bytes went out since the resume.
+    private mutating func send(to leader: NodeID, limit: Int, into out: inout [(NodeID, ClientMessage)]) {
+        sendRetained(to: leader, limit: limit, into: &out)
+        guard eagerBytes < limit, nextToSend == nextBatchID, hasPending else { return }
+        let pending = settlingSessions
+        for number in pending { if let place = find(number) { settleNow(place) } }
+        seal()
+        sendRetained(to: leader, limit: limit, into: &out)
+    }
+
+    private mutating func sendRetained(to leader: NodeID, limit: Int, into out: inout [(NodeID, ClientMessage)]) {
+        while eagerBytes < limit, let first = retained.first, nextToSend < nextBatchID {
+            let next = retained[Int(nextToSend - first.id)]
+            nextToSend += 1
+            if next.id <= acceptedThrough || next.spans.allSatisfy({ isKnownApplied($0) }) { continue }
+            if phase == .resuming { eagerBytes += next.batch.byteCount }
+            send(next.batch, id: next.id, to: leader, into: &out)
+        }
+        release()
+    }
+
+    private mutating func send(
+        _ batch: CommandBatch, id: UInt64, to leader: NodeID, into out: inout [(NodeID, ClientMessage)]
+    ) {
+        let message = CommandMessage(
+            gateway: gateway, epoch: epoch, number: nextNumber, batchID: id, batch: batch)
+        nextNumber += 1
+        out.append((leader, .commands(message)))
+    }
+
+    /// Whether sending the stretch would change nothing.
+    private func isKnownApplied(_ span: BatchSpan) -> Bool {
+        guard let place = place(of: span.session) else { return true }
+        return sessions[place].knownApplied >= span.lastSequence
+    }
+
+    /// Drops batches that are answered, from the front.
+    mutating func release() {
+        while var first = retained.first, first.id < nextToSend {
+            while first.answeredSpans < first.spans.count {
+                let span = first.spans[first.answeredSpans]
+                if let place = place(of: span.session), sessions[place].answered < span.lastSequence { break }
+                first.answeredSpans += 1
+            }
+            guard first.answeredSpans == first.spans.count else {
+                retained[0] = first
+                return
+            }
+            retained.popFirst()
+            retainedCommands -= first.batch.commandCount
+            retainedBytes -= first.batch.byteCount
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// Who granted and who refused, by voter position.
+struct Ballot: Sendable {
+    private var granted: UInt8 = 0
+    private var refused: UInt8 = 0
+
+    var grantedCount: Int { granted.nonzeroBitCount }
+    var refusedCount: Int { refused.nonzeroBitCount }
+
+    /// Whether the voter at `position` has answered.
+    func hasAnswer(of position: Int) -> Bool { (granted | refused) & (1 << UInt8(position)) != 0 }
+
+    /// A grant outweighs an earlier refusal: what was granted stays granted.
+    mutating func note(_ position: Int, isGranted: Bool) {
+        let bit: UInt8 = 1 << UInt8(position)
+        if isGranted {
+            granted |= bit
+            refused &= ~bit
+        } else if granted & bit == 0 {
+            refused |= bit
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package import Primitives
+package import Raft
+
+/// Holds back what may be said only once the node log has made it true.
+///
+/// Records of a shard reach the log in order, so one ticket a tick is enough: what waits behind a ticket waits for
+/// every record of that tick and of all earlier ones.
+package struct DurabilityBarriers {
+    /// A durable fact to report to a group's core.
+    package enum Fact {
+        case entries(GroupID, term: Term, through: LogIndex)
+        case hardState(GroupID, HardState)
+    }
+
+    private struct Barrier {
+        var ticket: UInt64
+        var facts: [Fact] = []
+        var messages: [(group: GroupID, to: NodeID, message: RaftMessage)] = []
+    }
+
+    /// Ticket of the tick that is being collected.
+    private var current = Barrier(ticket: 1)
+    private var waiting = Ring<Barrier>()
+
+    package init() {}
+
+    package mutating func add(_ fact: Fact) { current.facts.append(fact) }
+
+    package mutating func add(_ message: RaftMessage, to node: NodeID, group: GroupID) {
+        current.messages.append((group, node, message))
+    }
+
+    /// Nothing is being written and nothing waits to be: a message may go at once.
+    package var isClear: Bool { waiting.isEmpty }
+
+    /// Ends the tick. Returns the ticket of its records; messages without records of their own wait for the last
+    /// ticket that is still open.
+    package mutating func close(hasRecords: Bool) -> UInt64 {
+        if hasRecords {
+            let ticket = current.ticket
+            waiting.append(current)
+            current = Barrier(ticket: ticket + 1)
+            return ticket
+        }
+        if !current.messages.isEmpty, let last = waiting.popLast() {
+            var merged = last
+            merged.messages += current.messages
+            waiting.append(merged)
+            current.messages = []
+        }
+        return 0
+    }
+
+    /// Messages that nothing holds back, at the end of a tick without records.
+    package mutating func takeUnblocked(hasRecords: Bool) -> [(group: GroupID, to: NodeID, message: RaftMessage)] {
+        guard !hasRecords, isClear else { return [] }
+        defer { current.messages = [] }
+        return current.messages
+    }
+
+    /// The records of `ticket`, and of all earlier ones, are durable.
+    package mutating func complete(
+        through ticket: UInt64
+    ) -> (facts: [Fact], messages: [(group: GroupID, to: NodeID, message: RaftMessage)]) {
+        var facts: [Fact] = []
+        var messages: [(group: GroupID, to: NodeID, message: RaftMessage)] = []
+        while let first = waiting.first, first.ticket <= ticket {
+            facts += first.facts
+            messages += first.messages
+            waiting.popFirst()
+        }
+        return (facts, messages)
+    }
+}

@@ -1,0 +1,120 @@
+import LogStore
+import Primitives
+import QueueClient
+import QuorumQueue
+import Raft
+
+/// What this node holds of one group: the consensus core, the recent entries, where the others lie, and, for a queue,
+/// the state machine. It is touched by its shard only.
+final class Replica {
+    let group: GroupID
+    let descriptor: GroupDescriptor
+    /// The other members, in order.
+    let peers: [NodeID]
+    var raft: RaftCore
+    /// The queue's state; nil for the topology group, whose state the shard holds.
+    var queue: QueueMachine?
+
+    var tail: EntryTail
+    var locations: EntryLocations
+    /// Index of the last entry applied to the state machine.
+    var applied = LogIndex.zero
+    /// Timestamp of the newest entry made or applied here; a leader's entries never run backwards.
+    var lastTimestamp = WallTime.zero
+
+    /// Commands of this tick, and of earlier ones while too many entries were on their way.
+    var pending = PendingCommands()
+    /// Leader only: its side of the queue clients.
+    var port: LeaderPort?
+    /// Leader only: index of the no-op of the current term; the machine is up to date once it is applied.
+    var noop = LogIndex.zero
+    /// Leader only: appends whose entries are being read from disk, per follower, in order.
+    var waitingAppends: [NodeID: Ring<AppendOrder>] = [:]
+    /// What was read from disk for a purpose, and what is being read.
+    var windows: [ReadPurpose: ReadWindow] = [:]
+
+    /// Leader only: when a follower last acknowledged something or nothing was outstanding.
+    var lastProgress = Instant.zero
+    /// Leader only: requests for counts that are not answered yet.
+    var statusContexts: [UInt64] = []
+    /// The table of the entry that was last delivered from.
+    private var lastTable: (index: LogIndex, term: Term, table: MessageTable)?
+    /// When the group last did something; groups with recent traffic are elected first.
+    var lastActivity = Instant.zero
+    /// The group waits for this moment to campaign; nil while it has a leader.
+    var campaignAt: Instant?
+    /// Campaigns since the group lost its leader.
+    var campaignAttempts = 0
+
+    /// The leader as the shard last announced it, and the term of that.
+    var knownLeader: NodeID?
+    var knownTerm = Term.zero
+    /// Leader only: when a follower was last sent something it did not answer.
+    var heard: [NodeID: Instant] = [:]
+
+    var isQueued = false
+    var isActive = false
+
+    init(
+        group: GroupID, descriptor: GroupDescriptor, node: NodeID, restored: RestoredLog, recovered: [EntryLocation],
+        now: Instant
+    ) {
+        self.group = group
+        self.descriptor = descriptor
+        self.peers = descriptor.members.map(\.node).filter { $0 != node }
+        self.raft = RaftCore(
+            id: node, group: group,
+            configuration: RaftConfiguration(voters: descriptor.members.map(\.node)), restored: restored)
+        self.queue = group == .topology ? nil : QueueMachine(settings: QueueSettings())
+        self.tail = EntryTail(next: restored.lastIndex.next)
+        self.locations = EntryLocations(first: LogIndex(1), recovered: recovered)
+        self.lastActivity = now
+    }
+
+    var isLeader: Bool { raft.role == .leader }
+    /// A leader that has applied the no-op of its term knows everything that was ever confirmed.
+    var isServing: Bool { isLeader && noop > .zero && applied >= noop }
+    var quorum: Int { descriptor.members.count / 2 + 1 }
+
+    /// Leader only: the last index known to be durable at a follower.
+    func match(of node: NodeID) -> LogIndex { raft.progress(of: node)?.match ?? .zero }
+
+    func table(of entry: Entry) -> MessageTable {
+        if let lastTable, lastTable.index == entry.index, lastTable.term == entry.term { return lastTable.table }
+        let table = MessageTable(entry)
+        lastTable = (entry.index, entry.term, table)
+        return table
+    }
+
+    func entry(at index: LogIndex, for purpose: ReadPurpose) -> Entry? {
+        tail[index] ?? windows[purpose]?[index]
+    }
+}
+
+/// Why entries are read back from disk. Each purpose has a window of its own, so that they do not evict one another.
+enum ReadPurpose: Hashable {
+    case apply
+    case delivery
+    case follower(NodeID)
+}
+
+/// A run of entries read from disk.
+struct ReadWindow {
+    private var first = LogIndex.zero
+    private var entries: [Entry] = []
+    /// The read that is under way; the answer to any other is out of date.
+    var reading: UInt64?
+    /// After a read that failed: none before this.
+    var retryAt = Instant.zero
+
+    subscript(index: LogIndex) -> Entry? {
+        guard index >= first && index < first + UInt64(entries.count) else { return nil }
+        return entries[Int(index - first)]
+    }
+
+    mutating func fill(_ entries: [Entry]) {
+        reading = nil
+        self.entries = entries
+        first = entries.first?.index ?? .zero
+    }
+}

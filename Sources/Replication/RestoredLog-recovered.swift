@@ -1,0 +1,36 @@
+import LogStore
+import Primitives
+import Raft
+
+extension RestoredLog {
+    /// The core's view of a recovered group: terms as runs, everything on disk durable. `recovered.usableEntries` are
+    /// the entries it counts with.
+    init(_ recovered: RecoveredGroup) {
+        let entries = recovered.usableEntries
+        var runs: [TermRun] = []
+        for entry in entries where runs.last?.term != entry.term {
+            runs.append(TermRun(first: entry.index, term: entry.term))
+        }
+        // A term is on disk before its entries; where it is not, records were lost, and a vote with them.
+        let lastTerm = entries.last?.term ?? .zero
+        let isWhole = entries.count == recovered.entries.count && lastTerm <= recovered.term
+        self.init(
+            hardState: HardState(
+                term: max(recovered.term, lastTerm), vote: lastTerm <= recovered.term ? recovered.vote : nil),
+            termRuns: runs, lastIndex: entries.last?.index ?? .zero, mayVote: recovered.mayVote && isWhole,
+            mayLead: recovered.mayLead && isWhole)
+    }
+}
+
+extension RecoveredGroup {
+    /// The entries up to where the loss of records shows: a log begins at index 1, and terms never fall.
+    var usableEntries: [EntryLocation] {
+        guard entries.first?.index == LogIndex(1) else { return [] }
+        var last = Term.zero
+        let fall = entries.firstIndex { entry in
+            defer { last = entry.term }
+            return entry.term < last
+        }
+        return fall.map { Array(entries[..<$0]) } ?? entries
+    }
+}

@@ -1,0 +1,74 @@
+import Primitives
+import QuorumQueue
+import Raft
+
+// Commands become entries, committed entries reach the state machines.
+extension Shard {
+    // MARK: Proposing
+
+    /// Turns waiting commands into entries, as long as few enough are on their way: the more a group has to do, the
+    /// larger its entries become.
+    func propose(_ replica: Replica) {
+        while replica.isLeader, !replica.pending.isEmpty, inFlight(replica) < configuration.entriesInFlightLimit {
+            guard proposeEntry(replica) else { return }
+        }
+    }
+
+    private func inFlight(_ replica: Replica) -> Int { Int(replica.raft.lastIndex - replica.raft.commit) }
+
+    private func proposeEntry(_ replica: Replica) -> Bool {
+        let wasIdle = !replica.raft.hasUncommitted
+        ready.removeAll()
+        guard let index = replica.raft.propose(count: 1, into: &ready), let commands = replica.pending.takeEntry()
+        else { return false }
+        if wasIdle { replica.lastProgress = now }
+        let entry = commands.headers.withUnsafeBytes { headers in
+            commands.bodies.withUnsafeBytes { bodies in
+                Entry(
+                    kind: .commands, group: replica.group, index: index, term: replica.raft.term,
+                    timestamp: timestamp(replica), headers: headers, bodies: bodies)
+            }
+        }
+        perform(replica, incoming: [entry])
+        return true
+    }
+
+    /// Proposes commands of the leader's own.
+    func proposeOwn(_ replica: Replica, _ build: (inout CommandEncoder) -> Void) {
+        var encoder = CommandEncoder()
+        build(&encoder)
+        replica.pending.append(encoder.take())
+        enqueue(replica)
+    }
+
+    // MARK: Applying
+
+    /// Applies what is committed, as far as it is in memory and the tick's budget goes.
+    func apply(_ replica: Replica, budget: inout Int) {
+        while replica.applied < replica.raft.commit, budget > 0 {
+            let index = replica.applied.next
+            guard let entry = replica.entry(at: index, for: .apply) else {
+                read(replica, from: index, for: .apply)
+                return
+            }
+            budget -= 1
+            apply(entry, to: replica)
+        }
+        if replica.applied == replica.raft.commit { replica.windows[.apply] = nil }
+    }
+
+    private func apply(_ entry: Entry, to replica: Replica) {
+        precondition(entry.index == replica.applied.next)
+        precondition(entry.term == replica.raft.term(at: entry.index), "not the entry that was committed")
+        replica.lastTimestamp = max(replica.lastTimestamp, entry.header.timestamp)
+        replica.applied = entry.index
+        if replica.group == .topology {
+            applyTopology(entry)
+        } else {
+            effects.removeAll(keepingCapacity: true)
+            replica.queue?.apply(entry, into: &effects)
+            performEffects(replica)
+        }
+        if replica.isLeader && entry.index == replica.noop { startServing(replica) }
+    }
+}

@@ -1,0 +1,77 @@
+package import LogStore
+package import Primitives
+package import QuorumQueue
+package import Raft
+
+/// What a checker wants to know of one replica after each step.
+package struct ReplicaState: Hashable, Sendable {
+    package var group: GroupID
+    package var term: Term
+    package var vote: NodeID?
+    package var role: RaftRole
+    package var leader: NodeID?
+    package var lastIndex: LogIndex
+    package var commit: LogIndex
+    package var applied: LogIndex
+    /// It leads and has applied the no-op of its term.
+    package var isServing: Bool
+}
+
+// What a checker may look at, and the one switch that breaks a rule on purpose. Production calls none of it.
+extension Shard {
+    /// The groups that have a replica here, ascending.
+    package var replicaGroups: [GroupID] { groups }
+
+    package func replicaState(of group: GroupID) -> ReplicaState? {
+        guard let replica = replicas[group] else { return nil }
+        return ReplicaState(
+            group: group, term: replica.raft.term, vote: replica.raft.vote, role: replica.raft.role,
+            leader: replica.knownLeader, lastIndex: replica.raft.lastIndex, commit: replica.raft.commit,
+            applied: replica.applied, isServing: replica.isServing)
+    }
+
+    /// The term of an entry of the group's log; nil beyond the log.
+    package func term(of group: GroupID, at index: LogIndex) -> Term? { replicas[group]?.raft.term(at: index) }
+
+    /// The entry, when it is in memory.
+    package func entryInMemory(of group: GroupID, at index: LogIndex) -> Entry? {
+        replicas[group]?.entry(at: index, for: .apply)
+    }
+
+    /// Where the entry lies on disk, once it is durable.
+    package func location(of group: GroupID, at index: LogIndex) -> EntryLocation? { replicas[group]?.locations[index] }
+
+    /// The queue's state machine.
+    package func machine(of group: GroupID) -> QueueMachine? { replicas[group]?.queue }
+
+    /// Breaks the rule of the Raft paper's section 5.4.2 on every replica here; see `RaftCore.countsEarlierTerms`.
+    package func countEarlierTerms() {
+        for group in groups { replicas[group]?.raft.countsEarlierTerms = true }
+    }
+}
+
+/// One message of a peer payload, for a network that looks into what it carries.
+package struct PeerPayloadItem: Sendable {
+    package var kind: PeerMessageKind
+    package var group: GroupID
+    package var content: Bytes
+    /// The message with its head: a payload of its own.
+    package var payload: Bytes
+
+    /// The messages of a payload, in order; those behind a malformed one are left out.
+    package static func items(of payload: Bytes) -> [PeerPayloadItem] {
+        var items: [PeerPayloadItem] = []
+        var reader = PeerPayloadReader(payload)
+        var start = 0
+        while let message = try? reader.next() {
+            let end = start + PeerPayloadItem.headLength + message.content.count
+            items.append(
+                PeerPayloadItem(
+                    kind: message.kind, group: message.group, content: message.content, payload: payload[start..<end]))
+            start = end
+        }
+        return items
+    }
+
+    private static let headLength = 13
+}

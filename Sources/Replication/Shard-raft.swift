@@ -1,0 +1,267 @@
+public import LogStore
+public import Primitives
+import QueueClient
+import QuorumQueue
+import Raft
+
+// What a group's core asks for, turned into records, messages and work.
+extension Shard {
+    /// Performs a step of the core and everything it asks for.
+    func step(_ replica: Replica, incoming: [Entry] = [], _ body: (inout RaftCore, inout RaftReady) -> Void) {
+        ready.removeAll()
+        body(&replica.raft, &ready)
+        perform(replica, incoming: incoming)
+        while let group = suspectedAgain.popLast() {
+            if let replica = replicas[group] { leaderSuspected(replica) }
+        }
+    }
+
+    func perform(_ replica: Replica, incoming: [Entry]) {
+        if let state = ready.hardState {
+            output.records.append(.hardState(group: replica.group, term: state.term, vote: state.vote))
+            barriers.add(.hardState(replica.group, state))
+        }
+        if let from = ready.truncateFrom { truncate(replica, from: from) }
+        if let role = ready.role { roleChanged(replica, to: role) }
+        if let noop = ready.noopAt {
+            replica.noop = noop
+            let entry = Entry(
+                kind: .noop, group: replica.group, index: noop, term: replica.raft.term,
+                timestamp: timestamp(replica), headers: UnsafeRawBufferPointer(start: nil, count: 0),
+                bodies: UnsafeRawBufferPointer(start: nil, count: 0))
+            append(replica, entry)
+        }
+        if let range = ready.persist {
+            for entry in incoming where range.contains(entry.index) && entry.index == replica.tail.end {
+                append(replica, entry)
+            }
+            barriers.add(
+                .entries(
+                    replica.group, term: replica.raft.term(at: range.upperBound) ?? replica.raft.term,
+                    through: range.upperBound))
+            activate(replica)
+        }
+        for envelope in ready.sendNow { send(envelope.message, to: envelope.to, group: replica.group) }
+        for envelope in ready.sendAfterDurable {
+            barriers.add(envelope.message, to: envelope.to, group: replica.group)
+        }
+        for order in ready.appends { send(order, of: replica) }
+        if let change = ready.leader { leaderChanged(replica, to: change.leader) }
+        if ready.commit != nil {
+            replica.lastProgress = now
+            enqueue(replica)
+            activate(replica)
+        }
+        readIndexAnswered(
+            replica, readable: ready.readable.map { ($0.context, $0.index) }, failed: ready.failedReads)
+        for violation in ready.violations { output.events.append(.violation(replica.group, violation)) }
+    }
+
+    /// The timestamp of the next entry: never before an earlier one's.
+    func timestamp(_ replica: Replica) -> WallTime {
+        replica.lastTimestamp = max(replica.lastTimestamp, wall)
+        return replica.lastTimestamp
+    }
+
+    /// Takes an entry into the log: memory now, disk with this tick's records.
+    func append(_ replica: Replica, _ entry: Entry) {
+        replica.tail.append(entry)
+        replica.lastTimestamp = max(replica.lastTimestamp, entry.header.timestamp)
+        cache.added(entry.bytes.count, group: replica.group, index: entry.index)
+        output.records.append(.entry(entry))
+    }
+
+    private func truncate(_ replica: Replica, from index: LogIndex) {
+        precondition(index > replica.applied, "an applied entry is never truncated")
+        output.records.append(.truncate(group: replica.group, from: index))
+        cache.freed(replica.tail.truncate(from: index))
+        replica.locations.truncate(from: index)
+        replica.windows.removeAll()
+    }
+
+    // MARK: Sending
+
+    func send(_ message: RaftMessage, to node: NodeID, group: GroupID) {
+        outboxes[node]?.outbox.append(.raft, group: group) { message.encode(into: &$0) }
+    }
+
+    /// Sends an append with its entries, or after they have been read from disk. Appends to one follower stay in order.
+    private func send(_ order: AppendOrder, of replica: Replica) {
+        guard replica.waitingAppends[order.to]?.isEmpty ?? true else {
+            replica.waitingAppends[order.to]?.append(order)
+            return
+        }
+        guard let rest = sendAvailable(order, of: replica) else { return }
+        replica.waitingAppends[order.to, default: Ring()].append(rest)
+        readForFollower(replica, rest)
+    }
+
+    /// Bytes of entries at which a message is closed.
+    private static let appendLimit = 1 << 20
+
+    /// Sends what is in memory, in messages of bounded size; returns what is not.
+    private func sendAvailable(_ order: AppendOrder, of replica: Replica) -> AppendOrder? {
+        var rest = order.append
+        while true {
+            var entries: [Entry] = []
+            var size = 0
+            var index = rest.prevIndex.next
+            while index <= rest.lastIndex, size < Shard.appendLimit {
+                guard let entry = replica.entry(at: index, for: .follower(order.to)) else { break }
+                entries.append(entry)
+                size += entry.bytes.count
+                index = index.next
+            }
+            if entries.isEmpty && rest.count > 0 { return AppendOrder(to: order.to, append: rest) }
+            guard entries.count < Int(rest.count) else {
+                write(rest, entries, size, of: replica, to: order.to)
+                return nil
+            }
+            let parts = rest.split(after: UInt64(entries.count))
+            write(parts.first, entries, size, of: replica, to: order.to)
+            rest = parts.rest
+        }
+    }
+
+    private func write(_ append: Append, _ entries: [Entry], _ size: Int, of replica: Replica, to node: NodeID) {
+        outboxes[node]?.outbox.append(.raft, group: replica.group, sizeHint: size + 64) {
+            RaftMessage.append(append).encode(into: &$0)
+            for entry in entries { $0.write(entry.bytes) }
+        }
+    }
+
+    /// Goes on with the appends that waited for the disk.
+    func sendWaitingAppends(_ replica: Replica, to node: NodeID) {
+        while let order = replica.waitingAppends[node]?.first {
+            replica.waitingAppends[node]?.popFirst()
+            guard let rest = sendAvailable(order, of: replica) else { continue }
+            replica.waitingAppends[node]?.prepend(rest)
+            readForFollower(replica, rest)
+            return
+        }
+    }
+
+    /// Starts again after what the follower has acknowledged; what still waits for the disk is superseded.
+    func retransmit(_ replica: Replica, to node: NodeID) {
+        replica.waitingAppends[node] = nil
+        step(replica) { $0.retransmit(node, into: &$1) }
+    }
+
+    private func readForFollower(_ replica: Replica, _ order: AppendOrder) {
+        read(replica, from: order.append.prevIndex.next, for: .follower(order.to))
+    }
+
+    // MARK: Roles
+
+    private func roleChanged(_ replica: Replica, to role: RaftRole) {
+        if role == .leader {
+            replica.lastProgress = now
+            replica.port = LeaderPort()
+            replica.port?.lead(term: replica.raft.term)
+            output.events.append(.becameLeader(replica.group, replica.raft.term))
+        } else if replica.port != nil {
+            stoppedLeading(replica)
+        }
+    }
+
+    private func stoppedLeading(_ replica: Replica) {
+        var farewells: [(GatewayID, LeaderMessage)] = []
+        replica.port?.stepDown(term: replica.raft.term, hint: replica.raft.leader, into: &farewells)
+        deliver(farewells, group: replica.group)
+        replica.port = nil
+        replica.noop = .zero
+        replica.pending.removeAll()
+        replica.waitingAppends.removeAll()
+        replica.windows = replica.windows.filter { $0.key == .apply }
+        output.events.append(.steppedDown(replica.group, replica.raft.term))
+    }
+
+    private func leaderChanged(_ replica: Replica, to leader: NodeID?) {
+        setLeader(of: replica, from: replica.knownLeader, to: leader)
+        if leader == nil {
+            if replica.campaignAt == nil { scheduleCampaign(replica) }
+        } else {
+            replica.campaignAt = nil
+            // Against a leader that is not believed in, but answers, campaigns go on at their slower and slower pace.
+            if leader == node || !(leader.flatMap { peers[$0]?.isSuspected } ?? false) { replica.campaignAttempts = 0 }
+        }
+        output.leaderChanges.append((replica.group, leader, replica.raft.term))
+        if replica.group == .topology { topologyLeaderChanged(leader) }
+        // An append that was on its way when its sender died must not bring its leadership back.
+        if let leader, leader != node, peers[leader]?.isSuspected ?? false { suspectedAgain.append(replica.group) }
+    }
+
+    // MARK: The node log's answers
+
+    /// Records became durable.
+    public func logCompleted(_ completions: [LogCompletion], now: Instant) {
+        self.now = now
+        for completion in completions {
+            for location in completion.locations { note(location) }
+            let (facts, messages) = barriers.complete(through: completion.ticket)
+            for fact in facts {
+                switch fact {
+                case .entries(let group, let term, let through):
+                    guard let replica = replicas[group] else { continue }
+                    step(replica) { $0.durable(term: term, through: through, into: &$1) }
+                case .hardState(let group, let state):
+                    guard let replica = replicas[group] else { continue }
+                    step(replica) { $0.durable(hardState: state, into: &$1) }
+                }
+            }
+            for held in messages { send(held.message, to: held.to, group: held.group) }
+        }
+    }
+
+    private func note(_ location: EntryLocation) {
+        // An entry that was truncated while it was being written must not take the place of its successor.
+        guard let replica = replicas[location.group], replica.raft.term(at: location.index) == location.term
+        else { return }
+        replica.locations.append(location)
+    }
+
+    // MARK: Messages of other cores
+
+    func received(raft content: Bytes, group: GroupID, from node: NodeID) throws(DecodingFailure) {
+        let (message, entries) = try Shard.decodeRaft(content, group: group)
+        // A message for an unknown group never creates it.
+        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        if case .append = message {
+            if !entries.isEmpty { activate(replica) }
+        } else if case .appendReply = message {
+            replica.lastProgress = now
+            replica.heard[node] = nil
+        }
+        step(replica, incoming: entries) { $0.receive(message, from: node, into: &$1) }
+    }
+
+    private static func decodeRaft(
+        _ content: Bytes, group: GroupID
+    ) throws(DecodingFailure) -> (RaftMessage, [Entry]) {
+        let (message, offset) = try content.withUnsafeBytes { buffer throws(DecodingFailure) in
+            var reader = ByteReader(buffer)
+            return (try RaftMessage(decoding: &reader), reader.offset)
+        }
+        guard case .append(let append) = message else {
+            guard offset == content.count else { throw .invalid("raft message length") }
+            return (message, [])
+        }
+        var entries: [Entry] = []
+        var start = offset
+        while start < content.count {
+            let rest = content[start..<content.count]
+            let header = try rest.withUnsafeBytes { buffer throws(DecodingFailure) in
+                try EntryHeader(decoding: buffer)
+            }
+            let entry = try Entry(rest[0..<header.encodedLength])
+            guard entry.group == group, entry.index == append.prevIndex + UInt64(entries.count + 1),
+                entry.term == append.entriesTerm, entry.isIntact
+            else { throw .invalid("appended entry") }
+            // A small entry must not keep a large payload alive while it is cached.
+            entries.append(entry.bytes.count * 4 < content.count ? entry.compacted() : entry)
+            start += header.encodedLength
+        }
+        guard entries.count == Int(append.count) else { throw .invalid("append entry count") }
+        return (message, entries)
+    }
+}

@@ -1,0 +1,75 @@
+public import LogStore
+public import Primitives
+
+/// A read that is under way.
+struct PendingRead {
+    var group: GroupID
+    var purpose: ReadPurpose
+}
+
+// Entries that left memory are read back, a stretch at a time, one read per group and purpose.
+extension Shard {
+    /// Asks for the entries from `index` on; the purpose's window is replaced when they come.
+    func read(_ replica: Replica, from index: LogIndex, for purpose: ReadPurpose) {
+        var window = replica.windows[purpose] ?? ReadWindow()
+        guard window.reading == nil, window.retryAt <= now else { return }
+        var locations: [EntryLocation] = []
+        var size = 0
+        var next = index
+        while size < configuration.readAhead, next < replica.tail.first, let location = replica.locations[next] {
+            locations.append(location)
+            size += Int(location.length)
+            next = next.next
+        }
+        guard !locations.isEmpty else { return }
+        let id = nextRead
+        nextRead += 1
+        window.reading = id
+        replica.windows[purpose] = window
+        reads[id] = PendingRead(group: replica.group, purpose: purpose)
+        output.reads.append(ReadRequest(id: id, locations: locations))
+    }
+
+    /// Entries were read, or could not be.
+    public func readCompleted(_ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, now: Instant) {
+        self.now = now
+        guard let pending = reads.removeValue(forKey: id), let replica = replicas[pending.group],
+            replica.windows[pending.purpose]?.reading == id
+        else { return }
+        switch result {
+        case .failure(let failure):
+            var window = ReadWindow()
+            window.retryAt = now + Shard.readRetry
+            replica.windows[pending.purpose] = window
+            switch pending.purpose {
+            case .apply, .delivery: readRetries.insert(pending.group, at: window.retryAt)
+            // What waited is sent again with the next retransmission.
+            case .follower(let node): replica.waitingAppends[node] = nil
+            }
+            output.events.append(.readFailed(pending.group, "\(failure)"))
+            return
+        case .success(let entries):
+            var window = ReadWindow()
+            window.fill(Shard.contiguous(entries))
+            replica.windows[pending.purpose] = window
+        }
+        switch pending.purpose {
+        case .apply, .delivery: enqueue(replica)
+        case .follower(let node): sendWaitingAppends(replica, to: node)
+        }
+    }
+
+    /// A read that failed is tried again after this.
+    private static let readRetry = Interval.seconds(1)
+
+    func runReadRetries() {
+        while let group = readRetries.pop(due: now) {
+            if let replica = replicas[group] { enqueue(replica) }
+        }
+    }
+
+    private static func contiguous(_ entries: [Entry]) -> [Entry] {
+        guard let first = entries.first else { return [] }
+        return entries.enumerated().prefix { $1.index == first.index + UInt64($0) }.map(\.element)
+    }
+}

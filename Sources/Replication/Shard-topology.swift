@@ -1,0 +1,101 @@
+public import Primitives
+import QuorumQueue
+import Raft
+public import Topology
+
+// The topology group: proposing from any node, and what its changes mean for the replicas here.
+extension Shard {
+    /// Proposes a change of the metadata. Its outcome comes as a `TopologyApplied` with the id returned, once the local
+    /// copy has applied it, or as an expired request in `ShardOutput.topologyExpired`.
+    public func propose(_ command: TopologyCommand, now: Instant) -> TopologyRequestID {
+        self.now = now
+        let (id, encoded) = topologyRequests.add(
+            command, node: node, incarnation: incarnation, deadline: now + configuration.topologyTimeout)
+        // What no leader takes would hold up the requests that are sent with it.
+        if encoded.withUnsafeBytes({ (try? TopologyRequest.validate($0)) == nil }) {
+            topologyRequests.applied(id.counter)
+            output.topologyExpired.append(id.counter)
+        } else {
+            forward([encoded])
+        }
+        return id
+    }
+
+    /// Who leads the topology group, as far as this node knows.
+    public var topologyLeader: NodeID? { replicas[.topology]?.knownLeader }
+
+    func topologyLeaderChanged(_ leader: NodeID?) {
+        guard leader != nil, !topologyRequests.isEmpty else { return }
+        forward(topologyRequests.encoded)
+    }
+
+    func topologyPeerLinked(_ peer: NodeID) {
+        guard topologyLeader == peer, !topologyRequests.isEmpty else { return }
+        forward(topologyRequests.encoded)
+    }
+
+    private func forward(_ requests: [Bytes]) {
+        guard let replica = replicas[.topology], let leader = replica.knownLeader else { return }
+        if leader == node {
+            for request in requests { take(request, into: replica) }
+        } else {
+            // One by one, as together they may be more than an entry holds.
+            for request in requests {
+                outboxes[leader]?.outbox.append(.topologyCommands, group: .topology, sizeHint: request.count) {
+                    $0.write(request)
+                }
+            }
+        }
+    }
+
+    private func take(_ request: Bytes, into replica: Replica) {
+        guard replica.isLeader else { return }
+        replica.pending.append(CommandBatch(headers: request, bodies: Bytes(), commandCount: 1))
+        enqueue(replica)
+    }
+
+    func received(topologyCommands content: Bytes, from node: NodeID) throws(DecodingFailure) {
+        let count = try content.withUnsafeBytes { buffer throws(DecodingFailure) in
+            try TopologyRequest.validate(buffer)
+        }
+        guard let replica = replicas[.topology], replica.isLeader, count > 0 else { return }
+        replica.pending.append(CommandBatch(headers: content, bodies: Bytes(), commandCount: count))
+        enqueue(replica)
+    }
+
+    func runTopologyTimeouts() {
+        while let counter = topologyRequests.popExpired(now: now) { output.topologyExpired.append(counter) }
+    }
+
+    // MARK: Applying
+
+    func applyTopology(_ entry: Entry) {
+        for applied in topology.apply(entry) {
+            if applied.request.node == node && applied.request.incarnation == incarnation {
+                topologyRequests.applied(applied.request.counter)
+            }
+            for change in applied.changes { perform(change) }
+            output.topologyApplied.append(applied)
+        }
+    }
+
+    private func perform(_ change: TopologyChange) {
+        switch change {
+        case .queueCreated(let record):
+            guard let group = record.group, case .quorum(let members, let preferred) = record.placement,
+                !removedGroups.contains(group)
+            else { return }
+            let stores = clusterMembers
+            createReplica(
+                group,
+                GroupDescriptor(
+                    members: stores.filter { members.contains($0.node) }, preferredLeader: preferred))
+        case .queueDeleted(let record):
+            guard let group = record.group else { return }
+            tellGroupGone(group)
+            removeReplica(group)
+        default:
+            break
+        }
+    }
+}

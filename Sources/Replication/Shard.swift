@@ -1,0 +1,273 @@
+public import LogStore
+public import Primitives
+import QueueClient
+import QuorumQueue
+import Raft
+public import Topology
+
+/// All replicas of a node that one event loop serves, and everything between them: the pure core of replication.
+///
+/// Inputs are methods; they change state and collect what is to be done. `flush` ends a tick: it turns the commands of
+/// the tick into entries, applies what is committed and returns the work as a value. The shard has no clock, no
+/// randomness but its seed, and does no I/O. It is confined to its loop.
+public final class Shard {
+    /// This node.
+    public let node: NodeID
+    /// This start of it.
+    public let incarnation: Incarnation
+    /// Its data directory.
+    public let store: StoreID
+    let configuration: ShardConfiguration
+
+    /// The local copy of the cluster's metadata.
+    public internal(set) var topology = Topology()
+    /// Index of the last topology entry applied here.
+    public var topologyApplied: LogIndex { replicas[.topology]?.applied ?? .zero }
+
+    var replicas: [GroupID: Replica] = [:]
+    /// The groups in order: whatever walks over all replicas walks over this, for the same order everywhere.
+    var groups: [GroupID] = []
+    var peers: [NodeID: PeerState] = [:]
+    /// All other configured nodes, in order.
+    let peerNodes: [NodeID]
+
+    var random: SeededRandom
+    var ready = RaftReady()
+    var output = ShardOutput()
+    var outboxes: [NodeID: OutboxBox] = [:]
+    var cache: EntryCacheBudget
+    var effects: [QueueEffect] = []
+    /// Groups that took a suspected node for their leader during a step.
+    var suspectedAgain: [GroupID] = []
+
+    /// Replicas with something to propose or to apply in this tick.
+    var queued = Ring<GroupID>()
+    /// Replicas that the sweep looks at.
+    var active: [GroupID] = []
+    var nextSweep = Instant.distantFuture
+    var campaigns = DeadlineQueue<GroupID>()
+    var expiries = DeadlineQueue<SessionExpiry>()
+    var readRetries = DeadlineQueue<GroupID>()
+
+    var barriers = DurabilityBarriers()
+    var nextRead: UInt64 = 1
+    var reads: [UInt64: PendingRead] = [:]
+    /// Looked up by context only, never iterated.
+    var statusReads: [UInt64: StatusRead] = [:]
+    /// Groups that this store once held and that a committed command removed; replaying their creation changes nothing.
+    let removedGroups: Set<GroupID>
+    /// False when this store lost records: then a group that it does not know may be one that it forgot.
+    let mayVote: Bool
+    /// Recovered groups whose record of creation is damaged; the topology says again who their members are.
+    private var undescribed: [GroupID: RecoveredGroup] = [:]
+    var topologyRequests = TopologyRequests()
+    /// The time of the current input.
+    var now = Instant.zero
+    var wall = WallTime.zero
+    var isDraining = false
+    /// Set when a digest changed since the shell last looked.
+    var digestsChanged = true
+
+    /// - Parameters:
+    ///   - peers: all other configured nodes.
+    ///   - recovered: what the node log held.
+    ///   - seed: the source of all jitter.
+    public init(
+        node: NodeID, peers: [NodeID], recovered: RecoveredStore, configuration: ShardConfiguration, seed: UInt64,
+        now: Instant
+    ) {
+        self.node = node
+        self.incarnation = recovered.incarnation
+        self.store = recovered.storeID
+        self.configuration = configuration
+        self.peerNodes = peers.sorted()
+        self.random = SeededRandom(seed: seed)
+        self.cache = EntryCacheBudget(limit: configuration.cacheLimit)
+        self.removedGroups = Set(recovered.removedGroups)
+        self.mayVote = recovered.mayVote
+        self.now = now
+        for peer in peerNodes {
+            self.peers[peer] = PeerState()
+            outboxes[peer] = OutboxBox()
+        }
+        for group in recovered.groups { restore(group) }
+    }
+
+    /// The members of the topology group; empty before the cluster is founded.
+    public var clusterMembers: [GroupDescriptor.Member] { replicas[.topology]?.descriptor.members ?? [] }
+
+    // MARK: Replicas
+
+    func addReplica(_ replica: Replica) {
+        replicas[replica.group] = replica
+        let place = groups.firstIndex { $0 > replica.group } ?? groups.count
+        groups.insert(replica.group, at: place)
+    }
+
+    private func restore(_ recovered: RecoveredGroup) {
+        guard let created = recovered.created, let descriptor = try? GroupDescriptor(decoding: created) else {
+            undescribed[recovered.group] = recovered
+            return
+        }
+        let replica = Replica(
+            group: recovered.group, descriptor: descriptor, node: node, restored: RestoredLog(recovered),
+            recovered: recovered.usableEntries, now: now)
+        addReplica(replica)
+        scheduleFirstCampaign(replica)
+    }
+
+    /// Founds the cluster: creates the topology group. Called once, when `Formation` says so.
+    public func found(members: [GroupDescriptor.Member], now: Instant) {
+        self.now = now
+        guard replicas[.topology] == nil, let first = members.map(\.node).min() else { return }
+        createReplica(.topology, GroupDescriptor(members: members, preferredLeader: first))
+    }
+
+    /// Creates a replica, with an empty log unless the disk held one. The record of its creation precedes everything it
+    /// will ever write.
+    func createReplica(_ group: GroupID, _ descriptor: GroupDescriptor) {
+        guard replicas[group] == nil, descriptor.members.contains(where: { $0.node == node && $0.store == store })
+        else { return }
+        let known = undescribed.removeValue(forKey: group)
+        // An empty log in a store that lost records may be what is left of a full one: no vote may come of it.
+        let restored = known.map { RestoredLog($0) } ?? RestoredLog(mayVote: mayVote, mayLead: mayVote)
+        let replica = Replica(
+            group: group, descriptor: descriptor, node: node, restored: restored,
+            recovered: known?.usableEntries ?? [], now: now)
+        addReplica(replica)
+        output.records.append(.groupCreated(group: group, descriptor.encoded()))
+        output.events.append(.replicaCreated(group))
+        if descriptor.preferredLeader == node {
+            schedule(replica, campaignAfter: .zero)
+        } else {
+            scheduleFirstCampaign(replica)
+        }
+    }
+
+    /// Removes a replica because a committed command deleted its group.
+    func removeReplica(_ group: GroupID) {
+        guard let replica = replicas.removeValue(forKey: group) else { return }
+        for context in replica.statusContexts { statusReads[context] = nil }
+        setLeader(of: replica, from: replica.knownLeader, to: nil)
+        while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
+        groups.removeAll { $0 == group }
+        output.records.append(.groupRemoved(group: group))
+        output.events.append(.replicaRemoved(group))
+    }
+
+    func enqueue(_ replica: Replica) {
+        guard !replica.isQueued else { return }
+        replica.isQueued = true
+        queued.append(replica.group)
+    }
+
+    /// Puts the group under the sweep's eye until it is quiet again.
+    func activate(_ replica: Replica) {
+        replica.lastActivity = now
+        guard !replica.isActive else { return }
+        replica.isActive = true
+        active.append(replica.group)
+        if nextSweep == .distantFuture { nextSweep = now + configuration.sweepInterval }
+    }
+
+    // MARK: The end of a tick
+
+    /// Most entries applied in one tick, so that a long replay does not hold the loop.
+    private static let applyLimit = 2_048
+
+    /// Ends the tick: proposes, applies, and returns all work.
+    public func flush(now: Instant, wall: WallTime) -> ShardOutput {
+        self.now = now
+        self.wall = wall
+        var budget = Shard.applyLimit
+        var postponed: [GroupID] = []
+        while let group = queued.popFirst() {
+            guard let replica = replicas[group] else { continue }
+            replica.isQueued = false
+            apply(replica, budget: &budget)
+            propose(replica)
+            answerStatusReads(replica)
+            flushPort(replica)
+            // Every node waits for its copy of the topology, so its followers learn of a commit at once.
+            if group == .topology && replica.raft.needsCommitBroadcast {
+                step(replica) { $0.broadcastCommit(into: &$1) }
+            }
+            if budget == 0 && replica.applied < replica.raft.commit && !replica.isQueued {
+                replica.isQueued = true
+                postponed.append(group)
+            }
+        }
+        for group in postponed { queued.append(group) }
+        evict()
+        for free in barriers.takeUnblocked(hasRecords: !output.records.isEmpty) {
+            send(free.message, to: free.to, group: free.group)
+        }
+        for peer in peerNodes {
+            guard let box = outboxes[peer] else { continue }
+            for payload in box.outbox.take() { output.payloads.append((peer, payload)) }
+        }
+        output.ticket = barriers.close(hasRecords: !output.records.isEmpty)
+        defer { output = ShardOutput() }
+        return output
+    }
+
+    /// Work is left for another tick although no input may come: call `flush` again soon.
+    public var hasPostponedWork: Bool { !queued.isEmpty }
+
+    /// The next moment at which `tick` has something to do.
+    public var nextDeadline: Instant {
+        min(nextSweep, campaigns.next, min(expiries.next, readRetries.next), topologyRequests.nextDeadline)
+    }
+
+    /// Lets time pass: campaigns, retransmissions, expiries.
+    public func tick(now: Instant) {
+        self.now = now
+        runCampaigns()
+        runExpiries()
+        runReadRetries()
+        runTopologyTimeouts()
+        if nextSweep <= now { sweep() }
+    }
+
+    private func evict() {
+        while let candidate = cache.candidate {
+            cache.dropCandidate()
+            guard let replica = replicas[candidate.group], replica.tail.first == candidate.index else { continue }
+            guard candidate.index < replica.locations.end else {
+                // Not durable yet: it must stay, and later arrivals with it, as they are not either. One that is merely
+                // not applied goes: a group without a leader must not keep the node's memory.
+                cache.readd(candidate)
+                return
+            }
+            cache.freed(replica.tail.dropFirst())
+        }
+    }
+}
+
+/// A peer's outbox behind a reference, so that a dictionary of them is mutated in place.
+final class OutboxBox {
+    var outbox = PeerOutbox()
+}
+
+/// What the shard knows of another node.
+struct PeerState {
+    /// The node's heartbeats are heard.
+    var isUp = false
+    /// Its link has more than it can take.
+    var isBackedUp = false
+    /// Its leaderships are not believed in: it was suspected and has not been heard since.
+    var isSuspected = false
+    /// The data connection stands.
+    var isLinked = false
+    var incarnation: Incarnation?
+    /// When it was last given up.
+    var lostAt = Instant.zero
+    /// Its store is not the member that the cluster knows: nothing it says counts.
+    var isForeign = false
+    /// When a difference between its digest and ours was first seen.
+    var mismatchSince: Instant?
+    /// XOR over the groups that this node leads and the peer follows.
+    var ledDigest: UInt64 = 0
+    /// XOR over the groups that this node believes the peer to lead.
+    var believedDigest: UInt64 = 0
+}

@@ -1,0 +1,32 @@
+public import Primitives
+
+/// The timing and the bounds of a shard.
+public struct ShardConfiguration: Sendable {
+    /// Bytes of recent entries kept in memory for all groups together.
+    public var cacheLimit = 64 << 20
+    /// Entries of one group on their way at once; more commands wait and form larger entries.
+    public var entriesInFlightLimit = 4
+    /// The step between the successors' campaigns (consensus design: rank k waits k steps).
+    public var rankStep = Interval.milliseconds(15)
+    /// Random addition to a campaign's delay.
+    public var campaignJitter = Interval.milliseconds(5)
+    /// A campaign without result is repeated after this and up to as much again.
+    public var campaignRetry = Interval.milliseconds(50)
+    /// How long a leaderless group waits for a leader to speak up when this node starts.
+    public var startDelay = Interval.milliseconds(100)
+    /// An unanswered append is repeated after this.
+    public var retransmitAfter = Interval.milliseconds(200)
+    /// A leader whose entries find no majority for this long steps down.
+    public var stallLimit = Interval.seconds(1)
+    /// Interval of the sweep over active groups; followers learn the last commit index from it.
+    public var sweepInterval = Interval.milliseconds(20)
+    /// A gateway's suspended sessions are closed after this (`consumer_disconnected_timeout`).
+    public var sessionExpiry = Interval.seconds(60)
+    /// Bytes read back from disk at once.
+    public var readAhead = 1 << 20
+    /// A node's own topology command fails when it was not applied for this long.
+    public var topologyTimeout = Interval.seconds(10)
+
+    /// The defaults.
+    public init() {}
+}

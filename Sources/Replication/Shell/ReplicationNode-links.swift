@@ -1,0 +1,102 @@
+import Logging
+public import PeerLink
+public import Primitives
+
+extension ReplicationNode: PeerLinksDelegate {
+    /// A node on another store than the one that the cluster knows has lost its disk: it is not that member.
+    public func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> String? {
+        let members = shard.clusterMembers
+        guard !members.isEmpty else { return nil }
+        guard let member = members.first(where: { $0.node == peer.node }) else {
+            return "node \(peer.node.rawValue) is not a member of the cluster"
+        }
+        guard member.store != peer.store else { return nil }
+        return "the cluster knows node \(peer.node.rawValue) with store \(member.store), this is store \(peer.store): "
+            + "its data directory was lost or replaced; restore the directory"
+    }
+
+    /// A peer refuses this node.
+    public func notAdmitted(_ reason: String) {
+        // A member that some stranger refuses goes on; a node that is no member yet has nothing to go on with.
+        if formation != nil { delegate?.failed(reason) } else { logger.error("a peer refuses this node: \(reason)") }
+    }
+
+    /// The data connection to a peer stands; `bootstrap` says what its store knows.
+    public func linkUp(_ peer: PeerIdentity, bootstrap: Bytes) {
+        if formation != nil {
+            do throws(DecodingFailure) {
+                let report = try StoreReport(decoding: bootstrap)
+                if let decision = formation?.reported(by: peer.node, store: peer.store, report: report) {
+                    act(on: decision)
+                }
+            } catch {
+                logger.error("unreadable store report", metadata: ["node": "\(peer.node)", "reason": "\(error)"])
+            }
+        }
+        shard.linkUp(peer, now: .now)
+        setNeedsFlush()
+    }
+
+    /// The data connection to a peer is gone.
+    public func linkDown(_ node: NodeID, reason: LinkDownReason) {
+        shard.linkDown(node, now: .now)
+        delegate?.linkReset(node)
+        setNeedsFlush()
+    }
+
+    /// A payload of a peer.
+    public func received(_ payload: Bytes, from node: NodeID) {
+        if !shard.receive(payload, from: node, now: .now) {
+            logger.error("a peer's payload was not understood", metadata: ["node": "\(node)"])
+        }
+        setNeedsFlush()
+    }
+
+    /// A link that had too much to send can take more.
+    public func linkDrained(_ node: NodeID) {
+        shard.setBackedUp(node, false, now: .now)
+        setNeedsFlush()
+    }
+
+    /// Nodes are heard, suspected, or this one stood still.
+    public func livenessChanged(_ verdicts: [LivenessVerdict]) {
+        for verdict in verdicts {
+            switch verdict {
+            case .up(let node, let incarnation):
+                shard.nodeUp(node, incarnation, now: .now)
+                delegate?.nodeUp(node, incarnation)
+            case .suspected(let node, _):
+                shard.nodeSuspected(node, now: .now)
+                delegate?.nodeDown(node)
+            case .stalled:
+                shard.nodeStalled(now: .now)
+            }
+        }
+        setNeedsFlush()
+    }
+
+    func noteBackedUpLinks() {
+        for peer in configuration.peers where links?.isBackedUp(peer.node) ?? false {
+            shard.setBackedUp(peer.node, true, now: .now)
+        }
+    }
+
+    /// Lets the heartbeat thread have the digests of this moment.
+    func publishDigests() {
+        guard shard.digestsChanged else { return }
+        shard.digestsChanged = false
+        var digests: [NodeID: UInt64] = [:]
+        for peer in configuration.peers { digests[peer.node] = shard.ledDigest(for: peer.node) }
+        self.digests.publish(digests)
+    }
+
+    /// Compares what the peers' heartbeats say they lead with what is believed here.
+    func receiveDigests() {
+        for peer in configuration.peers {
+            guard case .up = links?.liveness(of: peer.node), let heartbeat = links?.lastHeartbeat(of: peer.node) else {
+                continue
+            }
+            shard.received(digest: heartbeat.digest, from: peer.node, now: .now)
+        }
+    }
+}

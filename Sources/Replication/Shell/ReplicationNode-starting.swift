@@ -1,0 +1,150 @@
+public import LogStore
+public import Logging
+public import NIOCore
+import PeerLink
+public import Primitives
+import Synchronization
+
+/// Why a node cannot start.
+public enum NodeStartFailure: Error, CustomStringConvertible {
+    case store(directory: String, LogStoreFailure)
+    case peers(String)
+    /// The store held records, but not the one that names the cluster's members. What is missing never means that it
+    /// never was: such a node may not found a cluster.
+    case clusterUnknown(directory: String)
+
+    /// For the operator.
+    public var description: String {
+        switch self {
+        case .store(let directory, let failure): "the store in \(directory) cannot be used: \(failure)"
+        case .peers(let reason): "peers cannot be listened for: \(reason)"
+        case .clusterUnknown(let directory):
+            "the store in \(directory) has lost the record of its cluster; restore the directory"
+        }
+    }
+}
+
+/// What was read from the data directory, on its way to the node's loop.
+public struct OpenedStore: Sendable {
+    let configuration: NodeConfiguration
+    let log: NodeLog<FileDisk>
+    let recovered: RecoveredStore
+
+    /// Opens the data directory and recovers the log. Blocks; not for an event loop.
+    ///
+    /// - Throws: `NodeStartFailure.store`.
+    public init(configuration: NodeConfiguration) throws(NodeStartFailure) {
+        self.configuration = configuration
+        do throws(LogStoreFailure) {
+            let disk: FileDisk
+            do throws(DiskFailure) { disk = try FileDisk(path: configuration.directory) } catch { throw .disk(error) }
+            var randomness = SystemRandomNumberGenerator()
+            (log, recovered) = try NodeLog.open(
+                disk: disk, configuration: configuration.log, randomness: &randomness)
+        } catch {
+            throw .store(directory: configuration.directory, error)
+        }
+    }
+
+    /// The number of this start.
+    public var incarnation: Incarnation { recovered.incarnation }
+}
+
+extension ReplicationNode {
+    /// Puts a node together. Called on the event loop; `start` sets it going.
+    public convenience init(store: OpenedStore, eventLoop: any EventLoop, logger: Logger) {
+        eventLoop.preconditionInEventLoop()
+        let inbox = LogInbox(eventLoop: eventLoop)
+        let writer = LogWriter(
+            log: store.log, onCompletion: { inbox.completed($0) }, onFailure: { inbox.failed("\($0)") })
+        self.init(
+            configuration: store.configuration, recovered: store.recovered, writer: writer,
+            reader: LogReader(disk: store.log.disk), eventLoop: eventLoop, logger: logger,
+            seed: .random(in: .min ... .max))
+        inbox.node.withLock { $0 = UncheckedReference(self) }
+    }
+
+    /// Listens for peers, dials them and begins to take part.
+    ///
+    /// - Throws: `NodeStartFailure.peers` when the peer address cannot be listened on, `.clusterUnknown` when the store
+    ///   is damaged where it names the cluster.
+    public func start() throws(NodeStartFailure) {
+        guard !isLost else { throw .clusterUnknown(directory: configuration.directory) }
+        var link = PeerLinkConfiguration(
+            identity: PeerIdentity(node: configuration.node, store: shard.store, incarnation: shard.incarnation),
+            cluster: clusterID, listen: configuration.listen, peers: configuration.peers,
+            secrets: configuration.secrets)
+        link.liveness = configuration.liveness
+        let writer = self.writer
+        let digests = self.digests
+        let links = PeerLinks(
+            configuration: link, eventLoop: eventLoop,
+            sources: HeartbeatSources(
+                diskAge: { writer.oldestUnfinishedSync(at: $0) }, digest: { digests.digest(for: $0) }),
+            logger: logger)
+        links.bootstrap = StoreReport(members: shard.clusterMembers).encoded()
+        links.delegate = self
+        self.links = links
+        do throws(SocketFailure) { try links.start() } catch { throw .peers("\(error)") }
+        if let decision = formation?.decision { act(on: decision) }
+        startTicking()
+        flush()
+    }
+
+    /// All nodes compute it from the members that founded the cluster, so it needs no agreement of its own.
+    var clusterID: ClusterID? {
+        let members = shard.clusterMembers
+        guard !members.isEmpty else { return nil }
+        var high = SeededRandom(seed: 0)
+        var low = SeededRandom(seed: 1)
+        for member in members {
+            high = SeededRandom(seed: high.next() ^ member.store.high ^ UInt64(member.node.rawValue))
+            low = SeededRandom(seed: low.next() ^ member.store.low ^ UInt64(member.node.rawValue))
+        }
+        return ClusterID(high: high.next(), low: low.next())
+    }
+
+    func act(on decision: Formation.Decision) {
+        switch decision {
+        case .wait: break
+        case .refuse(let reason): delegate?.failed(reason)
+        case .found(let members):
+            formation = nil
+            logger.info("founding the cluster", metadata: ["members": "\(members.map(\.node))"])
+            shard.found(members: members, now: .now)
+            links?.bootstrap = StoreReport(members: members).encoded()
+            links?.cluster = clusterID
+            setNeedsFlush()
+        }
+    }
+}
+
+/// Where the log writer's thread puts its news, for the loop to pick up in one piece.
+final class LogInbox: Sendable {
+    private let eventLoop: any EventLoop
+    private let waiting = Mutex<[LogCompletion]>([])
+    let node = Mutex<UncheckedReference<ReplicationNode>?>(nil)
+
+    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func completed(_ completions: [LogCompletion]) {
+        let isFirst = waiting.withLock { list in
+            defer { list += completions }
+            return list.isEmpty
+        }
+        guard isFirst else { return }
+        eventLoop.execute { [self] in
+            let completions = waiting.withLock { list in
+                defer { list = [] }
+                return list
+            }
+            node.withLock { $0 }?.value.logCompleted(completions)
+        }
+    }
+
+    func failed(_ reason: String) {
+        eventLoop.execute { [self] in
+            node.withLock { $0 }?.value.delegate?.failed("the node log cannot be written: \(reason)")
+        }
+    }
+}

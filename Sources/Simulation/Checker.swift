@@ -1,0 +1,449 @@
+import LogStore
+import Primitives
+import QuorumQueue
+import Raft
+import Replication
+import Topology
+
+/// Watches every step of every process, and knows what must never happen. The first broken invariant ends the
+/// simulation.
+final class Checker {
+    struct GroupTerm: Hashable {
+        var group: GroupID
+        var term: Term
+    }
+
+    struct Ballot: Hashable {
+        var group: GroupID
+        var term: Term
+        var voter: NodeID
+    }
+
+    struct EntryName: Hashable {
+        var group: GroupID
+        var index: LogIndex
+        var term: Term
+    }
+
+    struct Replica: Hashable {
+        var node: NodeID
+        var group: GroupID
+    }
+
+    /// What a replica said to others and so must still know after a crash.
+    struct Promise {
+        var term = Term.zero
+        var acknowledged = LogIndex.zero
+        var acknowledgedTerm = Term.zero
+    }
+
+    /// A committed entry.
+    struct Committed {
+        var term: Term
+        /// The term of the replica that was first seen to know of the commit: a leader of a later term must have the
+        /// entry.
+        var seenIn: Term
+        /// CRC32C of the whole entry, once it was applied somewhere.
+        var checksum: UInt32?
+    }
+
+    unowned let simulation: Simulation
+    var leaders: [GroupTerm: NodeID] = [:]
+    var votes: [Ballot: NodeID] = [:]
+    var entries: [EntryName: (checksum: UInt32, previous: Term?)] = [:]
+    var promises: [Replica: Promise] = [:]
+    /// Per group, from index 1.
+    var committed: [GroupID: [Committed]] = [:]
+    /// What each living replica was seen to be at last.
+    var seen: [Replica: ReplicaState] = [:]
+    /// Leaders that have committed nothing in their term.
+    private var uncommitted: Set<Replica> = []
+    var removed: Set<GroupID> = []
+    var models: [GroupID: QueueModel] = [:]
+    var topology = Topology()
+    var topologyApplied = LogIndex.zero
+    private(set) var elections: UInt64 = 0
+
+    struct Published {
+        var group: GroupID
+        var stamp: MessageStamp
+        var isConfirmed = false
+        var isReceived = false
+        var isReceivedFresh = false
+    }
+
+    /// By number of the message, from 1.
+    var published: [Published] = []
+    private var publishers: [(group: GroupID, count: UInt64)] = []
+    private(set) var confirmedCount: UInt64 = 0
+
+    init(_ simulation: Simulation) { self.simulation = simulation }
+
+    func fail(_ invariant: String, _ detail: String) { simulation.fail(invariant, detail) }
+
+    // MARK: Processes
+
+    /// A process has recovered its store: what it promised before must be in it.
+    func recovered(_ node: NodeID, _ store: RecoveredStore) {
+        if !store.mayVote { fail("recovery", "\(node) lost records to a crash") }
+        for (group, promise) in promisesOf(node) {
+            guard let found = store.groups.first(where: { $0.group == group }) else {
+                if !store.removedGroups.contains(group) && (promise.term > .zero || promise.acknowledged > .zero) {
+                    fail("durable ⊇ acknowledged", "\(node) lost its replica of \(group)")
+                }
+                continue
+            }
+            if !found.mayLead { fail("recovery", "\(node) found damage in \(group)") }
+            if found.term < promise.term {
+                fail("durable ⊇ acknowledged", "\(node) spoke in \(promise.term) of \(group), recovered \(found.term)")
+            }
+            if let vote = votes[Ballot(group: group, term: found.term, voter: node)], found.vote != vote {
+                fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
+            }
+            guard promise.acknowledged > .zero else { continue }
+            let index = promise.acknowledged
+            let term = index <= found.lastIndex ? found.entries[Int(index.rawValue) - 1].term : nil
+            if term != promise.acknowledgedTerm {
+                fail(
+                    "durable ⊇ acknowledged",
+                    "\(node) acknowledged \(index) of \(promise.acknowledgedTerm) in \(group), recovered "
+                        + (term.map { "\($0) there" } ?? "up to \(found.lastIndex)"))
+            }
+        }
+        for group in [GroupID.topology] + committed.keys.sorted() {
+            seen[Replica(node: node, group: group)] = nil
+        }
+    }
+
+    private func promisesOf(_ node: NodeID) -> [(GroupID, Promise)] {
+        promises.filter { $0.key.node == node }.map { ($0.key.group, $0.value) }.sorted { $0.0 < $1.0 }
+    }
+
+    /// A tick of a process has ended with this output, of which nothing has happened yet.
+    func observe(_ process: SimulatedProcess, _ output: ShardOutput) {
+        var truncated: [GroupID: LogIndex] = [:]
+        for record in output.records {
+            guard case .truncate(let group, let from) = record else { continue }
+            truncated[group] = min(truncated[group] ?? from, from)
+        }
+        for record in output.records {
+            switch record {
+            case .entry(let entry): appended(process, entry, isCertain: truncated[entry.group] == nil)
+            case .truncate(let group, let from):
+                lowerPromise(Replica(node: process.node, group: group), below: from)
+            case .groupRemoved(let group): forget(group, at: process.node)
+            default: break
+            }
+        }
+        for (to, payload) in output.payloads {
+            for item in PeerPayloadItem.items(of: payload) where item.kind == .raft {
+                sent(item, from: process, to: to, truncated: truncated[item.group])
+            }
+        }
+        for event in output.events { observe(event, process) }
+        for group in process.shard.replicaGroups {
+            guard let state = process.shard.replicaState(of: group) else { continue }
+            let replica = Replica(node: process.node, group: group)
+            let before = seen[replica]
+            if state == before { continue }
+            seen[replica] = state
+            advance(process, state, from: before)
+        }
+    }
+
+    private func observe(_ event: ShardEvent, _ process: SimulatedProcess) {
+        switch event {
+        case .becameLeader(let group, let term): becameLeader(process, group, term)
+        case .violation(let group, let violation): fail("Raft core", "\(process.node) in \(group): \(violation)")
+        case .malformedMessage(let from, let reason):
+            fail("peer protocol", "\(process.node) got from \(from): \(reason)")
+        case .readFailed(let group, let reason): fail("log store", "\(process.node) in \(group): \(reason)")
+        case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
+        case .steppedDown, .replicaCreated, .replicaRemoved: break
+        }
+    }
+
+    private func forget(_ group: GroupID, at node: NodeID) {
+        removed.insert(group)
+        promises[Replica(node: node, group: group)] = nil
+        seen[Replica(node: node, group: group)] = nil
+    }
+
+    // MARK: Raft
+
+    /// - Parameter isCertain: what precedes the entry is still what preceded it when it was appended.
+    private func appended(_ process: SimulatedProcess, _ entry: Entry, isCertain: Bool) {
+        let previous = isCertain ? process.shard.term(of: entry.group, at: entry.index - 1) : nil
+        let name = EntryName(group: entry.group, index: entry.index, term: entry.term)
+        guard let known = entries[name] else {
+            entries[name] = (entry.header.checksum, previous)
+            return
+        }
+        if known.checksum != entry.header.checksum {
+            fail("log matching", "\(process.node) has another \(name.index) of \(name.term) in \(name.group)")
+        }
+        guard let previous else { return }
+        if let expected = known.previous, expected != previous {
+            fail(
+                "log matching",
+                "before \(name.index) of \(name.term) in \(name.group) \(process.node) has one of \(previous), "
+                    + "another replica one of \(expected)")
+        }
+        entries[name]?.previous = previous
+    }
+
+    private func lowerPromise(_ replica: Replica, below index: LogIndex) {
+        guard let promise = promises[replica], promise.acknowledged >= index else { return }
+        // What lies below was durable with it; it is not followed entry by entry.
+        promises[replica]?.acknowledged = .zero
+    }
+
+    private func sent(_ item: PeerPayloadItem, from process: SimulatedProcess, to node: NodeID, truncated: LogIndex?) {
+        let message: RaftMessage? = item.content.withUnsafeBytes { buffer in
+            var reader = ByteReader(buffer)
+            return try? RaftMessage(decoding: &reader)
+        }
+        guard let message else { return fail("peer protocol", "\(process.node) sent what cannot be read") }
+        simulation.trace.tell("\(process.node) to \(node), \(item.group): \(message)")
+        let replica = Replica(node: process.node, group: item.group)
+        var revealed = Term.zero
+        switch message {
+        case .preVote, .preVoteReply: break
+        case .vote(let vote):
+            revealed = vote.term
+            voted(item.group, vote.term, voter: process.node, for: process.node)
+        case .voteReply(let reply):
+            revealed = reply.term
+            if reply.isGranted { voted(item.group, reply.term, voter: process.node, for: node) }
+        case .append(let append): revealed = append.term
+        case .appendReply(let reply):
+            revealed = reply.term
+            let isThere = truncated.map { reply.index < $0 } ?? true
+            if reply.isAccepted, isThere, reply.index > promises[replica]?.acknowledged ?? .zero,
+                let term = process.shard.term(of: item.group, at: reply.index)
+            {
+                promises[replica, default: Promise()].acknowledged = reply.index
+                promises[replica, default: Promise()].acknowledgedTerm = term
+            }
+        case .timeoutNow(let term), .leaderGone(let term): revealed = term
+        }
+        if revealed > promises[replica]?.term ?? .zero { promises[replica, default: Promise()].term = revealed }
+    }
+
+    private func voted(_ group: GroupID, _ term: Term, voter: NodeID, for candidate: NodeID) {
+        let ballot = Ballot(group: group, term: term, voter: voter)
+        if let known = votes[ballot], known != candidate {
+            fail("vote uniqueness", "\(voter) voted for \(known) and for \(candidate) in \(term) of \(group)")
+        }
+        votes[ballot] = candidate
+    }
+
+    private func becameLeader(_ process: SimulatedProcess, _ group: GroupID, _ term: Term) {
+        elections += 1
+        simulation.trace.tell("\(process.node) leads \(group) in \(term)")
+        let name = GroupTerm(group: group, term: term)
+        if let known = leaders[name] {
+            fail("one leader per term", "\(known) and \(process.node) lead \(group) in \(term)")
+        }
+        leaders[name] = process.node
+        // A group that was deleted in the same tick has no log any more.
+        guard process.shard.replicaState(of: group) != nil else { return }
+        for (place, entry) in (committed[group] ?? []).enumerated() where entry.seenIn < term {
+            let index = LogIndex(UInt64(place) + 1)
+            let own = process.shard.term(of: group, at: index)
+            guard own == entry.term else {
+                fail(
+                    "leader completeness",
+                    "\(process.node) leads \(group) in \(term) without committed \(index) of \(entry.term); it has "
+                        + (own.map { "\($0)" } ?? "nothing"))
+                return
+            }
+        }
+        uncommitted.insert(Replica(node: process.node, group: group))
+        simulation.leaderAdvanced(process, isFirstCommit: false)
+    }
+
+    // MARK: Commits
+
+    private func advance(_ process: SimulatedProcess, _ state: ReplicaState, from before: ReplicaState?) {
+        let group = state.group
+        if let before {
+            if state.term < before.term { fail("monotone term", "\(process.node) in \(group)") }
+            if state.commit < before.commit { fail("monotone commit", "\(process.node) in \(group)") }
+            if state.applied < before.applied { fail("monotone apply", "\(process.node) in \(group)") }
+        }
+        if state.role == .leader, let before, before.role == .leader, before.term == state.term,
+            state.commit > before.commit, process.shard.term(of: group, at: state.commit) != state.term
+        {
+            fail(
+                "commit rule",
+                "\(process.node) leads \(group) in \(state.term), commits \(state.commit) of an earlier term by itself"
+            )
+        }
+        if state.role == .leader, let before, state.commit > before.commit,
+            uncommitted.remove(Replica(node: process.node, group: group)) != nil
+        {
+            simulation.leaderAdvanced(process, isFirstCommit: true)
+        }
+        if state.applied > state.commit { fail("apply after commit", "\(process.node) in \(group)") }
+        var list: [Committed] = []
+        swap(&list, &committed[group, default: []])
+        var index = before?.commit.next ?? LogIndex(1)
+        while index <= state.commit {
+            let term = process.shard.term(of: group, at: index) ?? .zero
+            let place = Int(index.rawValue) - 1
+            if place < list.count {
+                if list[place].term != term {
+                    fail(
+                        "state machine safety",
+                        "\(process.node) commits \(index) of \(term) in \(group), committed was that of "
+                            + "\(list[place].term)")
+                }
+            } else {
+                list.append(Committed(term: term, seenIn: state.term))
+            }
+            index = index.next
+        }
+        index = before?.applied.next ?? LogIndex(1)
+        while index <= state.applied && simulation.failure == nil {
+            applied(process, group, index, &list[Int(index.rawValue) - 1])
+            index = index.next
+        }
+        committed[group] = list
+    }
+
+    private func applied(
+        _ process: SimulatedProcess, _ group: GroupID, _ index: LogIndex, _ committed: inout Committed
+    ) {
+        let checksum: UInt32
+        if let location = process.shard.location(of: group, at: index) {
+            checksum = location.checksum
+        } else if let entry = process.entry(of: group, at: index) {
+            checksum = CRC32C.checksum(entry.bytes)
+        } else {
+            return fail("checker", "\(process.node) applied \(index) of \(group), which cannot be found")
+        }
+        if let known = committed.checksum {
+            if known != checksum {
+                fail("state machine safety", "\(process.node) applied another \(index) of \(group)")
+            }
+            return
+        }
+        committed.checksum = checksum
+        guard let entry = process.entry(of: group, at: index) else {
+            return fail("checker", "\(process.node) applied \(index) of \(group), which cannot be read")
+        }
+        if group == .topology {
+            _ = topology.apply(entry)
+            topologyApplied = index
+        } else {
+            apply(entry)
+        }
+    }
+
+    private func apply(_ entry: Entry) {
+        let group = entry.group
+        var model = models.removeValue(forKey: group) ?? QueueModel(group)
+        model.apply(entry) { stamp in
+            stamp.message >= 1 && stamp.message <= published.count && published[Int(stamp.message) - 1].stamp == stamp
+                && published[Int(stamp.message) - 1].group == group
+        }
+        if entry.index.rawValue % 256 == 0 { model.compareAll() }
+        if let fault = model.fault { fail(fault.invariant, fault.detail) }
+        models[group] = model
+    }
+
+    /// Compares the states of replicas that have applied the same entries.
+    func compareStates() {
+        for process in simulation.processes {
+            for group in process.shard.replicaGroups {
+                guard let state = process.shard.replicaState(of: group) else { continue }
+                if group == .topology {
+                    if state.applied == topologyApplied, state.applied > .zero,
+                        Checker.digest(process.shard.topology) != Checker.digest(topology)
+                    {
+                        fail("equal states", "the topology of \(process.node) differs at \(state.applied)")
+                    }
+                } else if let model = models[group], model.applied == state.applied,
+                    let machine = process.shard.machine(of: group), machine.stateHash() != model.machine.stateHash()
+                {
+                    fail("equal states", "\(group) of \(process.node) differs at \(state.applied)")
+                }
+            }
+        }
+    }
+
+    private static func digest(_ topology: Topology) -> UInt32 {
+        var writer = ByteWriter(capacity: 4_096)
+        topology.encodeSnapshot(into: &writer)
+        return CRC32C.checksum(writer.take())
+    }
+
+    // MARK: Clients
+
+    func newPublisher(of group: GroupID) -> UInt64 {
+        publishers.append((group, 0))
+        return UInt64(publishers.count)
+    }
+
+    func newMessage(_ publisher: UInt64) -> MessageStamp {
+        publishers[Int(publisher) - 1].count += 1
+        let (group, count) = publishers[Int(publisher) - 1]
+        let stamp = MessageStamp(message: UInt64(published.count) + 1, publisher: publisher, number: count)
+        published.append(Published(group: group, stamp: stamp))
+        return stamp
+    }
+
+    func ended(_ session: ClientSession) {}
+
+    func confirmed(_ message: UInt64, of group: GroupID) {
+        confirmedCount += 1
+        published[Int(message) - 1].isConfirmed = true
+        if models[group]?.fates[message] == nil {
+            fail("confirm after commit", "message \(message) was confirmed and is not in the committed log of \(group)")
+        }
+    }
+
+    func delivered(
+        _ group: GroupID, _ session: ClientSession, _ consumer: ClientConsumer, number: UInt64, count: UInt32,
+        redelivered: Bool, body: Bytes
+    ) {
+        let id = ConsumerID(session: session.id, number: consumer.number)
+        guard let stamp = MessageStamp(body), stamp.message >= 1, stamp.message <= published.count,
+            published[Int(stamp.message) - 1].stamp == stamp, published[Int(stamp.message) - 1].group == group
+        else { return fail("no invention", "\(id) was delivered what nobody published") }
+        guard models[group]?.message(at: number, of: id) == stamp.message else {
+            return fail(
+                "exclusive assignment",
+                "\(id) was delivered message \(stamp.message) as \(number); the log says "
+                    + "\(models[group]?.message(at: number, of: id) ?? 0)")
+        }
+        let place = Int(stamp.message) - 1
+        published[place].isReceived = true
+        guard !redelivered else { return }
+        if published[place].isReceivedFresh { fail("dedup", "message \(stamp.message) was delivered twice, unflagged") }
+        published[place].isReceivedFresh = true
+        if let newest = consumer.newest[stamp.publisher], newest >= stamp.number {
+            fail("FIFO", "\(id) got message \(stamp.number) of publisher \(stamp.publisher) after \(newest)")
+        }
+        consumer.newest[stamp.publisher] = stamp.number
+    }
+
+    /// At the end, with all queues empty: where every confirmed message has gone.
+    func account() {
+        for message in published where message.isConfirmed {
+            guard let fate = models[message.group]?.fates[message.stamp.message] else {
+                fail("no loss", "confirmed message \(message.stamp.message) is gone")
+                return
+            }
+            switch fate {
+            case .purged: break
+            case .settled, .discarded:
+                if !message.isReceived {
+                    fail("no loss", "confirmed message \(message.stamp.message) was settled and never delivered")
+                }
+            case nil: fail("no loss", "confirmed message \(message.stamp.message) was not consumed")
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Primitives
+import Replication
+
+/// Which faults a seed has, and how often: drawn at random for each seed (swarm testing, Groce et al. 2012), so that
+/// some seeds are about one fault only and others about all of them.
+struct FaultPlan {
+    /// Mean time between two of a kind; nil for never.
+    var crash: Interval?
+    var crashAll: Interval?
+    var pause: Interval?
+    var loopStall: Interval?
+    var partition: Interval?
+    var linkReset: Interval?
+    var slowDisk: Interval?
+    var slowLink: Interval?
+    /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
+    var leaderHunt: UInt64 = 0
+    /// New leaders are muted, and hit at their first commit.
+    var isDivergent = false
+    /// Raft messages dropped, doubled or delayed past others, of a thousand.
+    var rawLoss: UInt64 = 0
+    /// Likewise messages between queue clients and leaders.
+    var clientLoss: UInt64 = 0
+
+    /// Of the disk and the links when nothing is wrong with them.
+    var write = Interval.microseconds(20)
+    var sync = Interval.microseconds(100)
+    var latency = Interval.microseconds(50)
+    var jitter = Interval.microseconds(50)
+    /// Bytes on their way at which a link counts as backed up.
+    var backedUpBytes = 8 << 20
+
+    var shard = ShardConfiguration()
+    var queues = 1
+    var largestPadding: UInt64 = 256
+    /// Mean time between two client operations of one node.
+    var operation = Interval.milliseconds(25)
+
+    init(_ random: inout SeededRandom) {
+        func maybe(_ chance: UInt64, _ low: UInt64, _ high: UInt64) -> Interval? {
+            let value = Interval.milliseconds(low + random.next(below: high - low))
+            return random.next(below: 100) < chance ? value : nil
+        }
+        crash = maybe(65, 1_500, 15_000)
+        crashAll = maybe(30, 8_000, 30_000)
+        pause = maybe(45, 2_000, 15_000)
+        loopStall = maybe(25, 3_000, 15_000)
+        partition = maybe(55, 1_500, 12_000)
+        linkReset = maybe(50, 300, 8_000)
+        slowDisk = maybe(40, 2_000, 12_000)
+        slowLink = maybe(40, 2_000, 12_000)
+        if random.oneIn(2) { leaderHunt = 1 + random.next(below: 4) }
+        isDivergent = leaderHunt > 0 && random.oneIn(2)
+        if random.oneIn(3) { rawLoss = 1 + random.next(below: 60) }
+        if random.oneIn(5) { clientLoss = 1 + random.next(below: 20) }
+        write = .microseconds(5 + random.next(below: 50))
+        sync = .microseconds(60 + random.next(below: random.oneIn(3) ? 8_000 : 400))
+        latency = .microseconds(20 + random.next(below: random.oneIn(3) ? 3_000 : 100))
+        jitter = .microseconds(20 + random.next(below: random.oneIn(3) ? 4_000 : 100))
+        if random.oneIn(3) { backedUpBytes = 2_048 << random.next(below: 8) }
+        if random.oneIn(2) { shard.cacheLimit = 8 << (10 + random.next(below: 5)) }
+        shard.entriesInFlightLimit = 1 + Int(random.next(below: 12))
+        shard.sessionExpiry = .milliseconds(500 + random.next(below: random.oneIn(2) ? 3_000 : 60_000))
+        if random.oneIn(3) { shard.readAhead = 4 << (10 + random.next(below: 6)) }
+        queues = 1 + Int(random.next(below: 4))
+        if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
+    }
+}

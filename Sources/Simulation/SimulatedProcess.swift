@@ -1,0 +1,412 @@
+import LogStore
+import PeerLink
+import Primitives
+import QueueClient
+import Replication
+import Topology
+
+/// One process of a node: production's shard, node log, detector and queue clients, with a virtual shell around them.
+///
+/// It drives them as `ReplicationNode` and `NodeBroker` do: all inputs of one moment share a tick, whose work is done
+/// at its end. It lives from a start to a crash; the disk survives it.
+final class SimulatedProcess {
+    unowned let simulation: Simulation
+    let node: NodeID
+    let peers: [NodeID]
+    let shard: Shard
+    let disk: VirtualDisk
+    private(set) var isAlive = true
+    /// Nothing of the process runs before this moment.
+    var pausedUntil = Instant.zero
+    /// Nothing on the event loop runs before this moment; the other threads do.
+    var stalledUntil = Instant.zero
+    var stalledSince = Instant.zero
+
+    var random: SeededRandom
+    private(set) var gateway: SimulatedGateway!
+    var log: NodeLog<VirtualDisk>
+    var reader: EntryReader<VirtualDisk>
+    var liveness: NodeLiveness
+    var formation: Formation?
+    /// What the handshake of a link tells the peer.
+    private(set) var bootstrap: Bytes
+    var links: [NodeID: VirtualLink] = [:]
+    var heartbeats: UInt64 = 0
+    var publishedDigests: [NodeID: UInt64] = [:]
+
+    var isFlushScheduled = false
+    var isFlushing = false
+    var needsFlush = false
+    var timerDeadline = Instant.distantFuture
+    var timerGeneration: UInt64 = 0
+
+    var isWriting = false
+    var isWriterAwake = false
+    var writeBegan: Instant?
+    var lastWrite = Instant.zero
+    /// A disk that is slow at the moment takes so many times as long.
+    var diskSlowness: UInt64 = 1
+
+    var isAnnounced = false
+    var announcing: UInt64?
+    var isRegistering = false
+    var bootstrapping: UInt64?
+
+    init(
+        _ simulation: Simulation, node: NodeID, peers: [NodeID], disk: VirtualDisk, log: NodeLog<VirtualDisk>,
+        recovered: RecoveredStore, random: SeededRandom
+    ) {
+        self.simulation = simulation
+        self.node = node
+        self.peers = peers
+        self.disk = disk
+        self.log = log
+        self.random = random
+        reader = EntryReader(disk: disk)
+        let now = simulation.now
+        shard = Shard(
+            node: node, peers: peers, recovered: recovered, configuration: simulation.plan.shard,
+            seed: self.random.next(), now: now)
+        liveness = NodeLiveness(configuration: LivenessConfiguration(), nodes: peers, now: now)
+        bootstrap = StoreReport(members: shard.clusterMembers).encoded()
+        if shard.clusterMembers.isEmpty {
+            formation = Formation(node: node, store: recovered.storeID, configured: peers + [node])
+        }
+        gateway = SimulatedGateway(self, random: SeededRandom(seed: self.random.next()))
+    }
+
+    func start() {
+        loop(after: .milliseconds(100)) { [unowned self] in ticked() }
+        thread(after: .milliseconds(random.next(below: 25))) { [unowned self] in pulse() }
+        gateway.start()
+        flush()
+    }
+
+    // MARK: Threads
+
+    var now: Instant { simulation.now }
+    var wall: WallTime { simulation.wall(of: node) }
+    var isPaused: Bool { now < pausedUntil }
+
+    /// Does something on the event loop, as soon as it turns.
+    func loop(after delay: Interval, _ action: @escaping () -> Void) { loop(at: now + delay, action) }
+
+    func loop(at time: Instant, _ action: @escaping () -> Void) {
+        simulation.scheduler.at(time) { [self] in
+            if isAlive { enter(\.loopBacklog, action) }
+        }
+    }
+
+    /// Does something on another thread of the process.
+    func thread(after delay: Interval, _ action: @escaping () -> Void) {
+        simulation.scheduler.after(delay) { [self] in
+            if isAlive { enter(\.threadBacklog, action) }
+        }
+    }
+
+    /// What has come for a thread while it did not run, in order.
+    struct Backlog {
+        var actions: [() -> Void] = []
+    }
+
+    var loopBacklog = Backlog()
+    var threadBacklog = Backlog()
+
+    func enter(_ backlog: ReferenceWritableKeyPath<SimulatedProcess, Backlog>, _ action: @escaping () -> Void) {
+        let free = backlog == \.loopBacklog ? busyUntil : pausedUntil
+        guard now < free || !self[keyPath: backlog].actions.isEmpty else { return action() }
+        self[keyPath: backlog].actions.append(action)
+        if self[keyPath: backlog].actions.count == 1 { wake(backlog, at: free) }
+    }
+
+    func wake(_ backlog: ReferenceWritableKeyPath<SimulatedProcess, Backlog>, at time: Instant) {
+        simulation.scheduler.at(time) { [self] in
+            let free = backlog == \.loopBacklog ? busyUntil : pausedUntil
+            guard isAlive else { return }
+            guard now >= free else { return wake(backlog, at: free) }
+            let actions = self[keyPath: backlog].actions
+            self[keyPath: backlog].actions = []
+            for action in actions where isAlive { action() }
+        }
+    }
+
+    func pause(for time: Interval) { pausedUntil = max(pausedUntil, now + time) }
+
+    func stall(for time: Interval) {
+        if now >= stalledUntil { stalledSince = now }
+        stalledUntil = max(stalledUntil, now + time)
+    }
+
+    /// When all of the process runs again.
+    var busyUntil: Instant { max(pausedUntil, stalledUntil) }
+
+    func crash() {
+        isAlive = false
+        links = [:]
+        gateway.crash()
+        log.close()
+    }
+
+    // MARK: Ticks
+
+    func setNeedsFlush() {
+        needsFlush = true
+        guard !isFlushScheduled, !isFlushing else { return }
+        isFlushScheduled = true
+        loop(after: .microseconds(5)) { [unowned self] in
+            isFlushScheduled = false
+            flush()
+        }
+    }
+
+    func flush() {
+        guard isAlive else { return }
+        isFlushing = true
+        for _ in 0..<4 {
+            needsFlush = false
+            gateway.flush()
+            if simulation.plant == .commitOldTermByCounting { shard.countEarlierTerms() }
+            let output = shard.flush(now: now, wall: wall)
+            simulation.checker.observe(self, output)
+            perform(output)
+            if !needsFlush { break }
+        }
+        isFlushing = false
+        for peer in peers { publishedDigests[peer] = shard.ledDigest(for: peer) }
+        if needsFlush || shard.hasPostponedWork { setNeedsFlush() }
+        setTimer()
+    }
+
+    func perform(_ output: ShardOutput) {
+        if !output.records.isEmpty { submit(output.records, ticket: output.ticket) }
+        for (peer, payload) in output.payloads {
+            simulation.trace.note(node, "send", UInt64(peer.rawValue), UInt64(CRC32C.checksum(payload)))
+            if let link = links[peer] { simulation.network.send(payload, from: self, over: link) }
+        }
+        for request in output.reads { read(request) }
+        for change in output.leaderChanges {
+            if change.group == .topology {
+                announce()
+            } else {
+                gateway.leaderChanged(change.group, to: change.leader, term: change.term)
+            }
+        }
+        for applied in output.topologyApplied { topologyApplied(applied) }
+        for counter in output.topologyExpired { topologyEnded(counter, isDone: false) }
+        for (group, node, message) in output.leaderMessages { gateway.received(message, group: group, from: node) }
+        setNeedsFlushForGateway()
+    }
+
+    func setNeedsFlushForGateway() { if gateway.needsFlush { needsFlush = true } }
+
+    func setTimer() {
+        let deadline = shard.nextDeadline
+        guard deadline < timerDeadline else { return }
+        timerDeadline = deadline
+        timerGeneration += 1
+        let generation = timerGeneration
+        loop(at: max(deadline, now)) { [unowned self] in
+            guard generation == timerGeneration else { return }
+            timerDeadline = .distantFuture
+            shard.tick(now: now)
+            flush()
+        }
+    }
+
+    func ticked() {
+        announce()
+        gateway.tick()
+        receiveDigests()
+        setNeedsFlush()
+        loop(after: .milliseconds(100)) { [unowned self] in ticked() }
+    }
+
+    // MARK: Messages
+
+    func linkUp(_ link: VirtualLink, _ report: Bytes) {
+        let end = link.end(of: self)
+        let far = link.ends[1 - end]
+        guard !link.isBroken, !link.isClosed[end] else {
+            link.isClosed[end] = true
+            return
+        }
+        if let old = links[far.node] { linkDown(old) }
+        link.isUp[end] = true
+        links[far.node] = link
+        simulation.trace.note(node, "link up", UInt64(far.node.rawValue), 0)
+        watch { $0.connected(far.node, far.shard.incarnation, now: now, into: &$1) }
+        if formation != nil {
+            guard let report = try? StoreReport(decoding: report) else {
+                return simulation.fail("formation", "\(node) cannot read the store report of \(far.node)")
+            }
+            if let decision = formation?.reported(by: far.node, store: far.shard.store, report: report) {
+                act(on: decision)
+            }
+        }
+        shard.linkUp(
+            PeerIdentity(node: far.node, store: far.shard.store, incarnation: far.shard.incarnation), now: now)
+        setNeedsFlush()
+    }
+
+    func act(on decision: Formation.Decision) {
+        switch decision {
+        case .wait: break
+        case .refuse(let reason): simulation.fail("formation", "\(node) refuses to start: \(reason)")
+        case .found(let members):
+            formation = nil
+            shard.found(members: members, now: now)
+            bootstrap = StoreReport(members: members).encoded()
+        }
+    }
+
+    func linkDown(_ link: VirtualLink) {
+        let end = link.end(of: self)
+        guard !link.isClosed[end] else { return }
+        link.isClosed[end] = true
+        guard link.isUp[end] else { return }
+        let far = link.ends[1 - end].node
+        if links[far] === link { links[far] = nil }
+        simulation.trace.note(node, "link down", UInt64(far.rawValue), 0)
+        shard.linkDown(far, now: now)
+        gateway.linkReset(far)
+        setNeedsFlush()
+    }
+
+    func received(_ payload: Bytes, from peer: NodeID) {
+        simulation.trace.note(node, "receive", UInt64(peer.rawValue), UInt64(CRC32C.checksum(payload)))
+        if !shard.receive(payload, from: peer, now: now) {
+            simulation.fail("peer protocol", "\(node) did not understand a payload of \(peer)")
+        }
+        setNeedsFlush()
+    }
+
+    func linkBackedUp(_ peer: NodeID, _ link: VirtualLink) {
+        loop(after: .zero) { [unowned self] in
+            guard links[peer] === link else { return }
+            shard.setBackedUp(peer, true, now: now)
+            setNeedsFlush()
+        }
+    }
+
+    func linkDrained(_ peer: NodeID, _ link: VirtualLink) {
+        guard links[peer] === link else { return }
+        loop(after: .zero) { [unowned self] in
+            shard.setBackedUp(peer, false, now: now)
+            setNeedsFlush()
+        }
+    }
+
+    /// Sends a queue client's message to the node that leads the group.
+    func send(_ message: ClientMessage, group: GroupID, to leader: NodeID) {
+        if leader == node {
+            shard.receive(message, group: group, now: now)
+        } else {
+            shard.forward(message, group: group, to: leader)
+        }
+    }
+
+    // MARK: Liveness
+
+    /// A turn of the heartbeat thread.
+    func pulse() {
+        heartbeats += 1
+        let loopAge = now < stalledUntil ? now - stalledSince : .zero
+        for peer in peers {
+            let heartbeat = Heartbeat(
+                node: node, incarnation: shard.incarnation, sequence: heartbeats, sentAt: now,
+                diskAge: writeBegan.map { now - $0 } ?? .zero, loopAge: loopAge, digest: publishedDigests[peer] ?? 0)
+            simulation.network.pulse(from: self, to: peer) { receiver in
+                receiver.watch { $0.heartbeat(heartbeat, now: receiver.now, into: &$1) }
+            }
+        }
+        watch { $0.tick(now: now, into: &$1) }
+        for peer in peers {
+            guard let link = links[peer], case .suspected(.silence) = liveness.status(of: peer),
+                liveness.silence(of: peer, now: now) >= .seconds(1)
+            else { continue }
+            loop(after: .microseconds(10)) { [unowned self] in
+                simulation.network.close(link, by: link.end(of: self))
+            }
+        }
+        thread(after: LivenessConfiguration().interval) { [unowned self] in pulse() }
+    }
+
+    /// Lets the detector see something and hands its verdicts to the loop.
+    func watch(_ body: (inout NodeLiveness, inout [LivenessVerdict]) -> Void) {
+        var verdicts: [LivenessVerdict] = []
+        body(&liveness, &verdicts)
+        guard !verdicts.isEmpty else { return }
+        loop(after: .microseconds(10)) { [unowned self] in
+            for verdict in verdicts { take(verdict) }
+            setNeedsFlush()
+        }
+    }
+
+    func take(_ verdict: LivenessVerdict) {
+        switch verdict {
+        case .up(let peer, let incarnation):
+            simulation.trace.note(node, "up", UInt64(peer.rawValue), UInt64(incarnation.rawValue))
+            shard.nodeUp(peer, incarnation, now: now)
+            gateway.nodeUp(peer)
+        case .suspected(let peer, let reason):
+            simulation.trace.tell("\(node) suspects \(peer): \(reason)")
+            simulation.trace.note(node, "suspects", UInt64(peer.rawValue), 0)
+            shard.nodeSuspected(peer, now: now)
+            gateway.linkReset(peer)
+        case .stalled(let time):
+            simulation.trace.note(node, "stalled", time.nanoseconds, 0)
+            shard.nodeStalled(now: now)
+        }
+    }
+
+    /// A connection of a dead process was reset by its kernel.
+    func peerReset(_ peer: NodeID, _ incarnation: Incarnation) {
+        watch { $0.linkReset(peer, incarnation, now: now, into: &$1) }
+    }
+
+    func receiveDigests() {
+        for peer in peers {
+            guard case .up = liveness.status(of: peer), let heartbeat = liveness.report(of: peer) else { continue }
+            shard.received(digest: heartbeat.digest, from: peer, now: now)
+        }
+    }
+
+    // MARK: The metadata
+
+    func propose(_ command: TopologyCommand) -> UInt64 {
+        defer { setNeedsFlush() }
+        return shard.propose(command, now: now).counter
+    }
+
+    func announce() {
+        guard shard.topologyLeader != nil else { return }
+        if bootstrapping == nil, shard.topologyLeader == node, !shard.topology.isBootstrapped {
+            let defaults = TopologyBootstrap(user: UserRecord(name: "guest", passwordHash: nil))
+            bootstrapping = propose(.bootstrap(defaults))
+        }
+        guard !isAnnounced, announcing == nil else { return }
+        let record = NodeRecord(
+            id: node, name: "\(node)", store: shard.store, peerAddress: "", clientAddress: "", managementAddress: "")
+        isRegistering = true
+        announcing = propose(.registerNode(record))
+    }
+
+    func topologyApplied(_ applied: TopologyApplied) {
+        guard applied.request.node == node, applied.request.incarnation == shard.incarnation else { return }
+        topologyEnded(applied.request.counter, isDone: true)
+    }
+
+    func topologyEnded(_ counter: UInt64, isDone: Bool) {
+        if bootstrapping == counter { bootstrapping = nil }
+        if announcing == counter {
+            announcing = nil
+            if isDone && isRegistering {
+                isRegistering = false
+                announcing = propose(.nodeIncarnation(node, shard.incarnation))
+            } else if isDone {
+                isAnnounced = true
+            }
+        }
+        gateway.topologyAnswered(counter)
+    }
+}

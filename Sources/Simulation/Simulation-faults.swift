@@ -1,0 +1,143 @@
+import Primitives
+
+// What goes wrong, and when.
+extension Simulation {
+    func beginFaults() {
+        chain(plan.crash) { [unowned self] in
+            crash(anyNode, isMachine: random.oneIn(3))
+        }
+        chain(plan.crashAll) { [unowned self] in
+            let isMachine = random.oneIn(2)
+            for number in 1...UInt16(Simulation.size) { crash(NodeID(number), isMachine: isMachine) }
+        }
+        chain(plan.pause) { [unowned self] in
+            process(anyNode)?.pause(for: some(.milliseconds(20), .seconds(4)))
+        }
+        chain(plan.loopStall) { [unowned self] in
+            process(anyNode)?.stall(for: some(.milliseconds(20), .seconds(4)))
+        }
+        chain(plan.partition) { [unowned self] in partition() }
+        chain(plan.linkReset) { [unowned self] in
+            let (a, b) = anyPair
+            network.reset(a, b)
+        }
+        chain(plan.slowDisk) { [unowned self] in
+            let node = anyNode
+            process(node)?.diskSlowness = 1 << (1 + random.next(below: 9))
+            scheduler.after(some(.milliseconds(100), .seconds(5))) { [unowned self] in
+                process(node)?.diskSlowness = 1
+            }
+        }
+        chain(plan.slowLink) { [unowned self] in
+            let (a, b) = anyPair
+            let factor: UInt64 = 1 << (1 + random.next(below: 8))
+            network.setSlowness(factor, a, b)
+            if random.oneIn(2) { network.setSlowness(factor, b, a) }
+            scheduler.after(some(.milliseconds(100), .seconds(5))) { [unowned self] in
+                network.setSlowness(1, a, b)
+                network.setSlowness(1, b, a)
+            }
+        }
+        chain(.seconds(10)) { [unowned self] in skew(anyNode, to: random.next(below: 60_000)) }
+        revive()
+    }
+
+    /// Something happens to the node of a new leader.
+    func hit(_ node: NodeID) {
+        switch random.next(below: 6) {
+        case 0: process(node)?.pause(for: some(.milliseconds(20), .seconds(2)))
+        case 1: isolate(node, isOneWay: false)
+        case 2: isolate(node, isOneWay: true)
+        case 3:
+            crash(node, isMachine: random.oneIn(2))
+            crash(anyNode, isMachine: random.oneIn(2))
+        default: crash(node, isMachine: random.oneIn(2))
+        }
+    }
+
+    /// Nobody hears the node any more, and soon it crashes.
+    func mute(_ node: NodeID) {
+        let others = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+        for other in others { network.cut(node, other) }
+        scheduler.after(Interval(nanoseconds: random.next(below: 1 << (18 + random.next(below: 8))))) {
+            [unowned self] in
+            guard hasFaults else { return }
+            crash(node, isMachine: random.oneIn(2))
+            for other in others { network.heal(node, other) }
+        }
+    }
+
+    private var anyNode: NodeID { NodeID(UInt16(1 + random.next(below: UInt64(Simulation.size)))) }
+
+    private var anyPair: (NodeID, NodeID) {
+        let a = anyNode
+        var b = anyNode
+        while b == a { b = anyNode }
+        return (a, b)
+    }
+
+    /// A time between the two, short ones more often.
+    private func some(_ low: Interval, _ high: Interval) -> Interval {
+        let span = high.nanoseconds - low.nanoseconds
+        return low + Interval(nanoseconds: min(random.next(below: span), random.next(below: span)))
+    }
+
+    /// Does something again and again, with this mean time between.
+    private func chain(_ mean: Interval?, _ action: @escaping () -> Void) {
+        guard let mean else { return }
+        scheduler.after(Interval(nanoseconds: random.next(below: 2 * mean.nanoseconds))) { [unowned self] in
+            guard hasFaults else { return }
+            action()
+            chain(mean, action)
+        }
+    }
+
+    /// Nodes that are down start again after a while.
+    private func revive() {
+        scheduler.after(.milliseconds(20)) { [unowned self] in
+            guard hasFaults else { return }
+            for number in 1...UInt16(Simulation.size) where process(NodeID(number)) == nil && random.oneIn(30) {
+                start(NodeID(number))
+            }
+            revive()
+        }
+    }
+
+    private func partition() {
+        switch random.next(below: 4) {
+        case 0:
+            let (a, b) = anyPair
+            cut([(a, b)])
+        case 1:
+            let (a, b) = anyPair
+            cut([(a, b), (b, a)])
+        case 2: isolate(anyNode, isOneWay: true)
+        default: isolate(anyNode, isOneWay: false)
+        }
+    }
+
+    private func isolate(_ node: NodeID, isOneWay: Bool) {
+        let others = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+        let isDeaf = random.oneIn(2)
+        var directions: [(NodeID, NodeID)] = []
+        for other in others {
+            if !isOneWay || isDeaf { directions.append((other, node)) }
+            if !isOneWay || !isDeaf { directions.append((node, other)) }
+        }
+        cut(directions)
+    }
+
+    private func cut(_ directions: [(NodeID, NodeID)]) {
+        for (from, to) in directions {
+            trace.note(from, "cut", UInt64(to.rawValue), 0)
+            network.cut(from, to)
+        }
+        scheduler.after(some(.milliseconds(50), .seconds(6))) { [unowned self] in
+            guard hasFaults else { return }
+            for (from, to) in directions {
+                trace.note(from, "healed", UInt64(to.rawValue), 0)
+                network.heal(from, to)
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+import LogStore
+import Primitives
+import Replication
+import Topology
+
+/// One run of a virtual cluster of three nodes: production's replication, node logs, queues and queue clients under
+/// load, on a virtual clock, network and disks, with faults, watched at every step.
+///
+/// Everything happens on the calling thread, in an order that the seed decides.
+public final class Simulation {
+    let options: SimulationOptions
+    let plan: FaultPlan
+    let scheduler: Scheduler
+    private(set) var network: VirtualNetwork!
+    private(set) var checker: Checker!
+    var trace: Trace
+    var random: SeededRandom
+    private var disks: [VirtualDisk] = []
+    /// By node; nil while it is down.
+    private var running: [SimulatedProcess?] = []
+    private var skews: [UInt64] = []
+    private(set) var failure: SimulationFailure?
+    private(set) var operations: UInt64 = 0
+    var crashes: UInt64 = 0
+    /// No leader is hunted before this moment, so that there is something to disturb.
+    private var nextHunt = Instant.zero
+    private var huntsLeft: UInt64 = 0
+    /// Faults still happen.
+    private(set) var hasFaults = true
+    /// Clients only consume any more.
+    private(set) var isDraining = false
+
+    static let size = 3
+    private static let start = Instant(nanoseconds: 1_000_000_000)
+
+    /// A cluster that has not started yet; `run` does everything.
+    public init(_ options: SimulationOptions) {
+        self.options = options
+        var random = SeededRandom(seed: options.seed &* 0x9E37_79B9 &+ 0x5EED)
+        plan = FaultPlan(&random)
+        let scheduler = Scheduler(start: Simulation.start)
+        self.scheduler = scheduler
+        trace = Trace(listener: options.traceLine, clock: { scheduler.now })
+        self.random = random
+        network = VirtualNetwork(self, size: Simulation.size, random: SeededRandom(seed: self.random.next()))
+        checker = Checker(self)
+        for _ in 0..<Simulation.size {
+            disks.append(VirtualDisk())
+            running.append(nil)
+            skews.append(self.random.next(below: 5_000))
+        }
+    }
+
+    var now: Instant { scheduler.now }
+    var plant: PlantedBug? { options.plant }
+    var processes: [SimulatedProcess] { running.compactMap { $0 } }
+    var isHalfway: Bool { now - Simulation.start >= options.duration / 2 }
+
+    func process(_ node: NodeID) -> SimulatedProcess? { running[Int(node.rawValue) - 1] }
+    func disk(of node: NodeID) -> VirtualDisk { disks[Int(node.rawValue) - 1] }
+
+    func wall(of node: NodeID) -> WallTime {
+        WallTime(
+            milliseconds: 1_800_000_000_000 + now.nanoseconds / 1_000_000 + skews[Int(node.rawValue) - 1])
+    }
+
+    /// The wall clock of a node is set anew.
+    func skew(_ node: NodeID, to milliseconds: UInt64) { skews[Int(node.rawValue) - 1] = milliseconds }
+
+    func countOperation() { operations += 1 }
+
+    func fail(_ invariant: String, _ detail: String) {
+        guard failure == nil else { return }
+        failure = SimulationFailure(invariant: invariant, detail: detail, time: now)
+        trace.tell("FAILED \(invariant): \(detail)")
+    }
+
+    // MARK: Processes
+
+    /// Starts a node on its disk.
+    func start(_ node: NodeID) {
+        guard process(node) == nil else { return }
+        let disk = disk(of: node)
+        var entropy = SeededRandom(seed: random.next())
+        do throws(LogStoreFailure) {
+            var configuration = LogConfiguration(segmentSize: 256 << 10, firstSegmentSize: 64 << 10, readySegments: 1)
+            configuration.frameLimit = 128 << 10
+            let (log, recovered) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &entropy)
+            checker.recovered(node, recovered)
+            guard failure == nil else { return log.close() }
+            let peers = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+            let process = SimulatedProcess(
+                self, node: node, peers: peers, disk: disk, log: log, recovered: recovered, random: entropy)
+            running[Int(node.rawValue) - 1] = process
+            trace.note(node, "start", UInt64(recovered.incarnation.rawValue), UInt64(recovered.report.records))
+            process.start()
+        } catch {
+            fail("recovery", "\(node): \(error)")
+        }
+    }
+
+    /// The process of a node ends without warning, and what its disk had not synced may be lost.
+    func crash(_ node: NodeID, isMachine: Bool) {
+        guard let process = process(node) else { return }
+        crashes += 1
+        trace.note(node, isMachine ? "power loss" : "crash", 0, 0)
+        running[Int(node.rawValue) - 1] = nil
+        network.lost(process, isMachine: isMachine)
+        process.crash()
+        disk(of: node).crash(&random)
+    }
+
+    /// A leader was elected, or has committed for the first time in its term: the moments at which a core that is wrong
+    /// about terms is most likely to show it.
+    func leaderAdvanced(_ process: SimulatedProcess, isFirstCommit: Bool) {
+        guard hasFaults, plan.leaderHunt > 0 else { return }
+        if huntsLeft == 0 {
+            guard now >= nextHunt, random.oneIn(plan.leaderHunt) else { return }
+            // Several in a row, then a while for the cluster to work.
+            huntsLeft = 1 + random.next(below: plan.isDivergent ? 12 : 6)
+        }
+        // Leaders that keep what they append at first to themselves make logs that go apart; one that dies at its first
+        // commit leaves it to the others whether that lasts.
+        guard random.oneIn(2) || (plan.isDivergent && isFirstCommit) else { return }
+        huntsLeft -= 1
+        if huntsLeft == 0 { nextHunt = now + Interval(nanoseconds: random.next(below: 6_000_000_000)) }
+        if !isFirstCommit && (plan.isDivergent || random.oneIn(2)) { return mute(process.node) }
+        let spread: UInt64 = plan.isDivergent ? 8 : isFirstCommit ? 12 : 18
+        let wait = Interval(nanoseconds: random.next(below: 1 << (8 + random.next(below: spread))))
+        scheduler.after(wait) { [unowned self] in
+            guard hasFaults, process.isAlive else { return }
+            if isFirstCommit { crash(process.node, isMachine: random.oneIn(2)) } else { hit(process.node) }
+        }
+    }
+
+    // MARK: The run
+
+    /// Runs it all.
+    public func run() -> SimulationResult {
+        for number in 1...UInt16(Simulation.size) {
+            let node = NodeID(number)
+            scheduler.after(Interval(nanoseconds: random.next(below: 300_000_000))) { [unowned self] in start(node) }
+        }
+        trace.tell("\(plan)")
+        dial()
+        scheduler.after(.milliseconds(250)) { [unowned self] in compare() }
+        scheduler.after(.milliseconds(800)) { [unowned self] in beginFaults() }
+        advance(to: Simulation.start + options.duration)
+        if failure == nil { finish() }
+        let simulated = now - Simulation.start
+        let result = SimulationResult(
+            seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
+            crashes: crashes,
+            confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, failure: failure)
+        for process in processes { process.crash() }
+        scheduler.clear()
+        return result
+    }
+
+    private func advance(to limit: Instant) { while failure == nil, scheduler.step(until: limit) {} }
+
+    private func dial() {
+        network.dial()
+        scheduler.after(Interval(nanoseconds: 4_000_000 + random.next(below: 12_000_000))) { [unowned self] in dial() }
+    }
+
+    private func compare() {
+        checker.compareStates()
+        scheduler.after(.milliseconds(500)) { [unowned self] in compare() }
+    }
+
+    // MARK: The final phase
+
+    /// No more faults: everything must recover, drain and agree.
+    private func finish() {
+        hasFaults = false
+        network.healAll()
+        if plan.rawLoss > 0 || plan.clientLoss > 0 { network.resetAll() }
+        for number in 1...UInt16(Simulation.size) {
+            let node = NodeID(number)
+            process(node)?.diskSlowness = 1
+            start(node)
+        }
+        trace.tell("the faults are over")
+        // What faults have delayed until now is not over yet.
+        advance(to: processes.map(\.busyUntil).reduce(max(now, network.busyUntil), max))
+        let healed = now
+        reach("every group has a leader within 2 s", within: .seconds(2)) { leaderless }
+        isDraining = true
+        reach("all queues drain, and every request is answered", within: .seconds(30)) { undrained }
+        reach("all replicas agree", within: .seconds(5)) { differing }
+        guard failure == nil else { return }
+        checker.compareStates()
+        checker.account()
+        trace.tell("all is well after \(Trace.seconds(Instant(nanoseconds: (now - healed).nanoseconds)))")
+    }
+
+    /// Lets time pass until `problem` finds none.
+    private func reach(_ aim: String, within limit: Interval, _ problem: () -> String?) {
+        let deadline = now + limit
+        while failure == nil {
+            guard let found = problem() else { return }
+            if now >= deadline { return fail("liveness", "\(aim): \(found)") }
+            advance(to: min(deadline, now + .milliseconds(20)))
+        }
+    }
+
+    /// The groups that should exist.
+    private var expectedGroups: [GroupID] { [.topology] + checker.topology.queues.compactMap(\.group) }
+
+    private var leaderless: String? {
+        if checker.topologyApplied == .zero { return "the cluster was not founded" }
+        for group in expectedGroups
+        where !processes.contains(where: { $0.shard.replicaState(of: group)?.isServing ?? false }) {
+            return "\(group) has no leader"
+        }
+        return nil
+    }
+
+    private var undrained: String? {
+        if (1...plan.queues).contains(where: { checker.topology.queue("q\($0)", vhost: "/") == nil }) {
+            return "a queue was not declared"
+        }
+        for group in expectedGroups where checker.models[group]?.liveCount ?? 0 > 0 {
+            return "\(group) still holds \(checker.models[group]?.description ?? "")"
+        }
+        for process in processes {
+            if !process.gateway.isSettled { return "\(process.node) waits for answers" }
+            if !process.gateway.isIdle { return "\(process.node) has deliveries to answer" }
+        }
+        return nil
+    }
+
+    private var differing: String? {
+        for group in expectedGroups {
+            let states = processes.map { $0.shard.replicaState(of: group) }
+            guard let first = states.first, let first else { return "\(group) has no replica" }
+            for state in states {
+                guard let state else { return "\(group) lacks a replica" }
+                if state.applied != first.applied {
+                    return "\(group) is applied to \(first.applied) and \(state.applied)"
+                }
+                if state.leader == nil || state.leader != first.leader { return "the leader of \(group) is in dispute" }
+            }
+            if let model = checker.models[group], model.applied != first.applied { return "\(group) lags" }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,66 @@
+public import Primitives
+
+/// A bug that the simulator can put into a cluster, to show that it would find it.
+public enum PlantedBug: String, CaseIterable, Sendable {
+    /// Term and vote never reach the disk: a restarted node votes a second time in a term.
+    case voteNotPersisted = "vote-not-persisted"
+    /// A leader commits entries of earlier terms once a quorum has them (figure 8 of the Raft paper).
+    case commitOldTermByCounting = "commit-old-term-by-counting"
+    /// Records count as durable when they are handed to the disk, before fdatasync returned.
+    case ackBeforeFsync = "ack-before-fsync"
+}
+
+/// What one simulation is to do. Equal options give equal simulations, on every machine.
+public struct SimulationOptions: Sendable {
+    /// The source of all chance.
+    public var seed: UInt64
+    /// How long faults and load last; the final phase without faults comes on top.
+    public var duration: Interval
+    /// The bug to put in.
+    public var plant: PlantedBug?
+    /// Called with each line of the trace, when set.
+    public var traceLine: (@Sendable (String) -> Void)?
+
+    /// A run of `seed`; a minute under faults unless told otherwise.
+    public init(
+        seed: UInt64, duration: Interval = .seconds(60), plant: PlantedBug? = nil,
+        traceLine: (@Sendable (String) -> Void)? = nil
+    ) {
+        self.seed = seed
+        self.duration = duration
+        self.plant = plant
+        self.traceLine = traceLine
+    }
+}
+
+/// A broken invariant.
+public struct SimulationFailure: Hashable, Sendable {
+    /// The invariant's name.
+    public var invariant: String
+    /// What was seen.
+    public var detail: String
+    /// When, on the virtual clock.
+    public var time: Instant
+}
+
+/// What came of one simulation.
+public struct SimulationResult: Sendable {
+    /// The seed that was run.
+    public var seed: UInt64
+    /// A digest of everything that happened, in order.
+    public var hash: UInt64
+    /// Calls of clients.
+    public var operations: UInt64
+    /// Leaderships won.
+    public var elections: UInt64
+    /// Processes that crashed.
+    public var crashes: UInt64
+    /// Messages confirmed to publishers.
+    public var confirmed: UInt64
+    /// Events of the virtual clock.
+    public var events: UInt64
+    /// The virtual time that passed.
+    public var simulated: Interval
+    /// The first broken invariant; nil when all held.
+    public var failure: SimulationFailure?
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Bench
+import Foundation
+
+struct BenchCommand: MeasuringCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Drives a broker with publishers and consumers and measures rates, latencies and CPU.",
+        discussion: "Exit 1 on one lost, duplicated or reordered message.")
+
+    @Option(
+        help: ArgumentHelp(
+            "AMQP addresses; queue, publisher and consumer i use the i-th, round and round.", valueName: "url[,url…]"))
+    var amqp = AMQPAddresses.local
+
+    @Option(help: ArgumentHelp("Where publishers connect, if elsewhere.", valueName: "url[,url…]"))
+    var publishTo: AMQPAddresses?
+
+    @Option(help: ArgumentHelp("Where consumers connect, if elsewhere.", valueName: "url[,url…]"))
+    var consumeFrom: AMQPAddresses?
+
+    @Option(help: "Queues, declared for the run and deleted after it.")
+    var queues = 1
+
+    @Option(help: "Their x-queue-type; empty for none.")
+    var queueType = "quorum"
+
+    @Option(help: "Publishers, each with its connection.")
+    var publishers = 1
+
+    @Option(help: "Consumers, each with its connection.")
+    var consumers = 1
+
+    @Option(help: "Octets of a body.")
+    var size = 1024
+
+    @Flag(inversion: .prefixedNo, help: "delivery_mode 2.")
+    var persistent = true
+
+    @Option(help: "Unconfirmed messages of a publisher; 0 is no confirms at all.")
+    var window = 100
+
+    @Option(help: "Messages a second of all publishers together; 0 is as fast as the window allows.")
+    var rate = 0.0
+
+    @Option(help: "Unacknowledged messages of a consumer; 0 is no limit.")
+    var prefetch: UInt16 = 1_000
+
+    @Option(help: "Deliveries per acknowledgement.")
+    var ackEvery = 1
+
+    @Flag(help: "The server takes deliveries as acknowledged.")
+    var noAck = false
+
+    @Option(help: "Measured seconds.")
+    var seconds = 10.0
+
+    @Option(help: "Seconds before them that do not count.")
+    var warmup = 2.0
+
+    @Option(
+        name: .customLong("pid"), parsing: .upToNextOption,
+        help: "Server processes whose CPU and memory are measured.")
+    var processes: [Int32] = []
+
+    @Option(help: "Said again in the report.")
+    var label = ""
+
+    @Option(help: ArgumentHelp("Writes everything measured to this file.", valueName: "file"))
+    var json: String?
+
+    func measure() async throws -> Bool {
+        var options = LoadOptions(addresses: amqp.addresses)
+        options.publisherAddresses = publishTo?.addresses ?? []
+        options.consumerAddresses = consumeFrom?.addresses ?? []
+        options.queues = queues
+        options.queueType = queueType
+        options.publishers = publishers
+        options.consumers = consumers
+        options.bodySize = size
+        options.isPersistent = persistent
+        options.confirmWindow = window
+        options.rate = rate
+        options.prefetch = prefetch
+        options.acknowledgeEvery = ackEvery
+        options.noAck = noAck
+        options.seconds = seconds
+        options.warmup = warmup
+        options.processes = processes
+        options.label = label
+        let report = try await LoadBench(options: options).run()
+        print(report.text)
+        if let json { try ReportFile.write(report.json + "\n", to: json) }
+        return report.isClean
+    }
+}

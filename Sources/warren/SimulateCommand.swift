@@ -1,0 +1,123 @@
+public import ArgumentParser
+import Primitives
+public import Simulation
+
+struct SimulateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Runs a virtual cluster under faults from a seed, and checks that no promise is broken.",
+        discussion: """
+            Stops at the first failure and says how to repeat it. Exit 0 when all seeds pass, 1 when one fails; with \
+            --plant, 0 as soon as a seed catches the bug, 1 when none does.
+            """)
+
+    @Option(help: "One seed.")
+    var seed: UInt64?
+
+    @Option(help: "Seeds from A to B, as A..B.")
+    var seeds: SeedRange?
+
+    @Option(name: .customLong("for"), help: "Virtual time under faults, such as 60s or 500ms.")
+    var time = VirtualTime(interval: .seconds(60))
+
+    @Flag(help: "Runs each seed twice; both runs must be the same in every step.")
+    var checkDeterminism = false
+
+    @Option(help: "Puts a bug into the cluster; see --list-bugs.")
+    var plant: PlantedBug?
+
+    @Flag(help: "Lists the bugs that can be planted.")
+    var listBugs = false
+
+    @Flag(help: "Prints every step.")
+    var trace = false
+
+    func validate() throws {
+        if seed != nil && seeds != nil { throw ValidationError("Give --seed or --seeds, not both.") }
+    }
+
+    func run() throws {
+        if listBugs {
+            for bug in PlantedBug.allCases { print(bug.rawValue) }
+            return
+        }
+        for seed in seed.map({ $0...$0 }) ?? seeds?.range ?? 1...1 {
+            let result = simulate(seed)
+            if let failure = result.failure {
+                if let plant {
+                    print("seed \(seed) caught \(plant.rawValue): \(failure.invariant): \(failure.detail)")
+                    return
+                }
+                try fail(seed, "\(failure.invariant): \(failure.detail) (at \(seconds(failure.time)) s)")
+            }
+            if checkDeterminism, simulate(seed).hash != result.hash {
+                try fail(seed, "determinism: two runs differ")
+            }
+            report(result)
+        }
+        if let plant {
+            print("\(plant.rawValue) was not caught")
+            throw ExitCode.failure
+        }
+    }
+
+    private func simulate(_ seed: UInt64) -> SimulationResult {
+        let printed: @Sendable (String) -> Void = { print($0) }
+        let listener = trace ? printed : nil
+        return Simulation(
+            SimulationOptions(seed: seed, duration: time.interval, plant: plant, traceLine: listener)
+        ).run()
+    }
+
+    private func report(_ result: SimulationResult) {
+        let hash = String(result.hash, radix: 16)
+        print(
+            "seed \(result.seed) ok hash=\(String(repeating: "0", count: 16 - hash.count))\(hash) "
+                + "ops=\(result.operations) elections=\(result.elections) crashes=\(result.crashes) "
+                + "confirmed=\(result.confirmed) events=\(result.events)")
+    }
+
+    private func fail(_ seed: UInt64, _ reason: String) throws -> Never {
+        print("seed \(seed) FAILED: \(reason)")
+        let milliseconds = time.interval.nanoseconds / 1_000_000
+        print(
+            "replay: warren simulate --seed \(seed) --for \(milliseconds)ms --trace"
+                + (checkDeterminism ? " --check-determinism" : ""))
+        throw ExitCode.failure
+    }
+
+    private func seconds(_ time: Instant) -> String { "\(Double(time.nanoseconds / 1_000_000) / 1_000)" }
+}
+
+extension PlantedBug: ExpressibleByArgument {}
+
+/// Seeds as `A..B`.
+struct SeedRange: ExpressibleByArgument {
+    let range: ClosedRange<UInt64>
+
+    init?(argument: String) {
+        let bounds = argument.split(separator: ".", omittingEmptySubsequences: true).map { UInt64($0) }
+        guard bounds.count == 2, let first = bounds[0], let last = bounds[1], first <= last else { return nil }
+        range = first...last
+    }
+}
+
+/// A time with its unit.
+struct VirtualTime: ExpressibleByArgument, CustomStringConvertible {
+    let interval: Interval
+
+    init(interval: Interval) { self.interval = interval }
+
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isNumber }
+        guard let number = UInt64(digits), number > 0, number < 1_000_000 else { return nil }
+        switch argument.dropFirst(digits.count) {
+        case "ms": interval = .milliseconds(number)
+        case "s", "": interval = .seconds(number)
+        case "m": interval = .seconds(60 * number)
+        default: return nil
+        }
+    }
+
+    var description: String { "\(interval.nanoseconds / 1_000_000)ms" }
+}

@@ -1,0 +1,98 @@
+import LogStore
+import Primitives
+import Testing
+
+@Suite struct IdentityTests {
+    private func filled() throws -> LogFixture {
+        var log = try LogFixture()
+        for index in 1...40 as ClosedRange<UInt64> {
+            try log.log.prepareSegments()
+            try log.append([.entry(entry(index, size: 900))])
+        }
+        return log
+    }
+
+    @Test func storesDiffer() throws {
+        #expect(try LogFixture(seed: 1).store.storeID != LogFixture(seed: 2).store.storeID)
+    }
+
+    @Test func segmentsWithoutAStoreAreRefused() throws {
+        let log = try filled()
+        log.disk.lose("store")
+        #expect(throws: LogStoreFailure.identityMissing) { try LogFixture(disk: log.disk) }
+    }
+
+    @Test func oneCopyOfTheIdentityIsEnough() throws {
+        let log = try LogFixture()
+        let image = log.disk.contents("store")
+        for damage in [0..<48, 4_096..<4_144] {
+            var bytes = image
+            for position in damage { bytes[position] = 0 }
+            log.disk.replace("store", with: bytes)
+            let store = try LogFixture(disk: log.disk.clone()).store
+            #expect(store.storeID == log.store.storeID && store.incarnation == Incarnation(2))
+        }
+        log.disk.replace("store", with: [UInt8](repeating: 0, count: image.count))
+        #expect(throws: LogStoreFailure.identityDamaged) { try LogFixture(disk: log.disk) }
+    }
+
+    @Test func anotherStoresSegmentIsRefused() throws {
+        let log = try LogFixture(seed: 1)
+        let other = try LogFixture(seed: 2)
+        log.disk.replace(firstSegment, with: other.disk.contents(firstSegment))
+        #expect(throws: LogStoreFailure.foreignSegment(firstSegment)) { try LogFixture(disk: log.disk) }
+    }
+
+    @Test func anyMissingSegmentCostsTheVote() throws {
+        let log = try filled()
+        for name in try log.disk.list() where name.hasPrefix("segment-") {
+            // Those behind the active one hold nothing yet.
+            guard let number = UInt32(name.suffix(10)), number <= log.log.activeSegment else { continue }
+            let copy = log.disk.clone()
+            copy.lose(name)
+            let store = try LogFixture(disk: copy).store
+            #expect(!store.mayVote && !store.isFresh, "\(name)")
+            #expect(store.groups.allSatisfy { !$0.mayVote && !$0.mayLead })
+        }
+    }
+
+    @Test func aStoreThatLostItsOnlySegmentIsNotFresh() throws {
+        let log = try LogFixture()
+        log.disk.lose(firstSegment)
+        for _ in 0..<3 {
+            let store = try LogFixture(disk: log.disk).store
+            #expect(!store.isFresh && !store.mayVote)
+        }
+    }
+
+    @Test func aNewerVersionIsRefusedRatherThanRepaired() throws {
+        let log = try LogFixture()
+        var bytes = log.disk.contents("store")
+        for start in [0, 4_096] {
+            bytes[start + 8] = 2
+            let checksum = bytes.withUnsafeBytes {
+                CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[start + 8..<start + 48]))
+            }
+            withUnsafeBytes(of: checksum.littleEndian) { bytes.replaceSubrange(start + 4..<start + 8, with: $0) }
+        }
+        log.disk.replace("store", with: bytes)
+        #expect(throws: LogStoreFailure.unsupportedVersion(file: "store", version: 2)) {
+            try LogFixture(disk: log.disk)
+        }
+    }
+
+    @Test func aCrashAtAnyStepOfTheFirstStartLeavesAFreshStore() throws {
+        for seed in 0..<40 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            let disk = StoppingDisk(stopAfter: Int(seed))
+            var generator = random
+            let first = Result { try NodeLog.open(disk: disk, configuration: LogFixture.small, randomness: &generator) }
+            disk.memory.crash(&random)
+            let store = try LogFixture(disk: disk.memory, seed: seed).store
+            #expect(store.isFresh && store.mayVote)
+            if case .success(let opened) = first {
+                #expect(store.storeID == opened.store.storeID && store.incarnation > opened.store.incarnation)
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Glibc
+import LogStore
+import Primitives
+import Synchronization
+import Testing
+
+/// A directory that goes with the test.
+private final class TemporaryDirectory {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/logstore-XXXXXX".utf8CString)
+        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } }
+        path = try #require(made)
+    }
+
+    deinit {
+        if let disk = try? FileDisk(path: path) { for name in (try? disk.list()) ?? [] { try? disk.remove(name) } }
+        rmdir(path)
+    }
+}
+
+/// Collects what threads report and lets the test wait for it.
+private final class Inbox<Element: Sendable>: Sendable {
+    private let items = Mutex<[Element]>([])
+    private let arrived: AsyncStream<Void>
+    private let signal: AsyncStream<Void>.Continuation
+
+    init() { (arrived, signal) = AsyncStream.makeStream(bufferingPolicy: .unbounded) }
+
+    func add(_ new: [Element]) {
+        items.withLock { $0 += new }
+        signal.yield()
+    }
+
+    var all: [Element] { items.withLock { $0 } }
+
+    func wait(for count: Int) async -> [Element] {
+        var iterator = arrived.makeAsyncIterator()
+        while all.count < count { await iterator.next() }
+        return all
+    }
+}
+
+@Suite struct ShellTests {
+    private let configuration = LogConfiguration(segmentSize: 64 << 10, firstSegmentSize: 64 << 10)
+
+    @Test func theWriterCompletesEverythingInOrderAndTheReaderFindsIt() async throws {
+        let directory = try TemporaryDirectory()
+        let completions = Inbox<LogCompletion>()
+        let failures = Inbox<LogStoreFailure>()
+        let count: UInt64 = 300
+        do {
+            let disk = try FileDisk(path: directory.path)
+            var random = SystemRandomNumberGenerator()
+            let (log, store) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &random)
+            #expect(store.isFresh)
+            let writer = LogWriter(
+                log: log, onCompletion: { completions.add($0) }, onFailure: { failures.add([$0]) })
+            for index in 1...count { writer.submit([.entry(entry(index, size: 900))], ticket: index) }
+            let done = await completions.wait(for: Int(count))
+            #expect(done.map(\.ticket) == Array(1...count))
+            #expect(writer.totals.syncs > 0 && writer.totals.bytes > count * 900)
+            writer.shutdown()
+            writer.submit([.entry(entry(count + 1))], ticket: count + 1)
+            #expect(completions.all.count == Int(count) && failures.all.isEmpty)
+        }
+        let disk = try FileDisk(path: directory.path)
+        var random = SystemRandomNumberGenerator()
+        let (log, store) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &random)
+        defer { log.close() }
+        #expect(store.report.cleanStop && store.incarnation == Incarnation(2))
+        let entries = try #require(store.group(7)?.entries)
+        #expect(entries == completions.all.flatMap(\.locations))
+
+        let reader = LogReader(disk: disk)
+        let results = Inbox<Result<Entry, EntryReadFailure>>()
+        reader.submit(entries) { results.add($0) }
+        let read = await results.wait(for: entries.count)
+        for (index, result) in read.enumerated() {
+            #expect(try result.get().bytes == entry(UInt64(index) + 1, size: 900).bytes)
+        }
+        // Just written and read: the page cache has it, where the filesystem can tell.
+        if let cached = reader.readCached(entries[0]) { #expect(cached.bytes == entry(1, size: 900).bytes) }
+        var wrong = entries[0]
+        wrong.index = LogIndex(99)
+        #expect(reader.readCached(wrong) == nil)
+        reader.shutdown()
+    }
+
+    @Test func aFailedSyncEndsTheWriterAndConfirmsNothing() async throws {
+        let disk = MemoryDisk()
+        var random = SeededRandom(seed: 1)
+        let (log, _) = try NodeLog.open(disk: disk, configuration: LogFixture.small, randomness: &random)
+        disk.failSyncs()
+        let completions = Inbox<LogCompletion>()
+        let failures = Inbox<LogStoreFailure>()
+        let writer = DiskLogWriter(
+            log: log, onCompletion: { completions.add($0) }, onFailure: { failures.add([$0]) })
+        writer.submit([.entry(entry(1))], ticket: 1)
+        let met = await failures.wait(for: 1)
+        #expect(met == [.disk(.system(errno: 5, operation: "fdatasync", file: ""))])
+        writer.submit([.entry(entry(2))], ticket: 2)
+        writer.shutdown()
+        #expect(completions.all.isEmpty && failures.all.count == 1)
+    }
+
+    @Test func aDirectoryHasOneOwner() throws {
+        let directory = try TemporaryDirectory()
+        let disk = try FileDisk(path: directory.path)
+        #expect(throws: DiskFailure.system(errno: EWOULDBLOCK, operation: "lock", file: FileDisk.lockName)) {
+            try FileDisk(path: directory.path)
+        }
+        #expect(try disk.list() == [FileDisk.lockName])
+    }
+
+    @Test func manyPartsAreWrittenInOneGo() throws {
+        let directory = try TemporaryDirectory()
+        let disk = try FileDisk(path: directory.path)
+        let file = try disk.create("many")
+        defer { disk.close(file) }
+        let parts = (0..<3_000).map { Bytes([UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: $0 % 7)) }
+        try disk.write(file, at: 10, parts)
+        let expected = [UInt8](repeating: 0, count: 10) + parts.flatMap { $0.toArray() }
+        #expect(try disk.length(of: file) == expected.count)
+        var found = [UInt8](repeating: 0, count: expected.count + 5)
+        let count = try found.withUnsafeMutableBytes { buffer throws(DiskFailure) in
+            try disk.read(file, at: 0, into: buffer)
+        }
+        #expect(count == expected.count && Array(found.prefix(count)) == expected)
+        #expect(throws: DiskFailure.notFound("none")) { try disk.open("none") }
+        try disk.rename("many", to: "renamed")
+        #expect(try disk.list() == [FileDisk.lockName, "renamed"])
+    }
+}

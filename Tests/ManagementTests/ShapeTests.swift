@@ -1,0 +1,135 @@
+import AMQP
+import Broker
+import Foundation
+import Management
+import Primitives
+import Testing
+import Topology
+
+/// The JSON that RabbitMQ's users read: names and values of every member.
+@Suite struct ShapeTests {
+    private func json(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    private func expect(_ value: some Encodable, _ members: String...) throws {
+        #expect(try json(value) == "{" + members.joined(separator: ",") + "}")
+    }
+
+    @Test func virtualHosts() throws {
+        var view = VirtualHostView(VirtualHostRecord(name: "/", text: "ours"))
+        view.cluster_state["warren-1@h"] = "running"
+        try expect(
+            view, #""cluster_state":{"warren-1@h":"running"}"#, #""default_queue_type":"quorum""#,
+            #""description":"ours""#, #""messages":0"#, #""messages_ready":0"#, #""messages_unacknowledged":0"#,
+            #""name":"/""#, #""tags":[]"#, #""tracing":false"#)
+    }
+
+    @Test func exchanges() throws {
+        try expect(
+            ExchangeView(
+                ExchangeRecord(
+                    vhost: "/", name: "e", type: .topic, durable: true,
+                    arguments: ["alternate-exchange": .string("f")], user: "alice")),
+            #""arguments":{"alternate-exchange":"f"}"#, #""auto_delete":false"#, #""durable":true"#,
+            #""internal":false"#, #""name":"e""#, #""type":"topic""#, #""user_who_performed_action":"alice""#,
+            #""vhost":"/""#)
+        let trace = ExchangeView(ExchangeRecord.predeclared(in: "/")[5])
+        #expect(trace.internal && trace.user_who_performed_action == "rmq-internal")
+    }
+
+    @Test func bindings() throws {
+        try expect(
+            BindingView(Binding(vhost: "v", source: "e", destination: .queue("q"), routingKey: "a/b")),
+            #""arguments":{}"#, #""destination":"q""#, #""destination_type":"queue""#,
+            #""properties_key":"a%2Fb""#, #""routing_key":"a/b""#, #""source":"e""#, #""vhost":"v""#)
+        let toExchange = BindingView(
+            Binding(vhost: "v", source: "e", destination: .exchange("f"), routingKey: ""))
+        #expect(toExchange.destination_type == "exchange" && toExchange.properties_key == "~")
+    }
+
+    @Test func bindingsOfOnePairHaveDifferentKeys() {
+        let keys = [TopologyArguments(), ["n": .int(1)], ["n": .int(2)]].map {
+            BindingView(Binding(vhost: "/", source: "e", destination: .queue("q"), routingKey: "k", arguments: $0))
+                .properties_key
+        }
+        #expect(Set(keys).count == 3 && keys[0] == "k" && keys[1].hasPrefix("k~"))
+    }
+
+    @Test func implicitBindings() throws {
+        let declaration = QueueDeclaration(
+            vhost: "/", name: "q", durable: true, autoDelete: false,
+            placement: .quorum(members: [NodeID(1)], preferredLeader: NodeID(1)))
+        let view = BindingView(
+            implicit: try #require(queue(declaration)))
+        #expect(
+            [view.source, view.destination, view.destination_type, view.routing_key, view.properties_key]
+                == ["", "q", "queue", "q", "q"])
+    }
+
+    /// The record that a declaration leads to.
+    private func queue(_ declaration: QueueDeclaration) -> QueueRecord? {
+        var topology = Topology()
+        let user = UserRecord(name: "guest", passwordHash: nil)
+        for (index, command) in [.bootstrap(TopologyBootstrap(user: user)), TopologyCommand.declareQueue(declaration)]
+            .enumerated()
+        {
+            var writer = ByteWriter()
+            let id = TopologyRequestID(node: NodeID(1), incarnation: Incarnation(1), counter: UInt64(index) + 1)
+            TopologyRequest(id: id, command: command).encode(into: &writer)
+            _ = writer.withUnsafeBytes {
+                topology.apply(
+                    Entry(
+                        kind: .commands, group: .topology, index: LogIndex(UInt64(index) + 1), term: Term(1),
+                        timestamp: .zero, headers: $0, bodies: UnsafeRawBufferPointer(start: nil, count: 0)))
+            }
+        }
+        return topology.queue(declaration.name, vhost: declaration.vhost)
+    }
+
+    @Test func connections() throws {
+        let snapshot = ConnectionSnapshot(
+            id: 1, name: "10.0.0.1:4 -> 10.0.0.2:5672", peerHost: "10.0.0.1", peerPort: 4, host: "10.0.0.2",
+            port: 5_672, user: "guest", vhost: "/", state: "running", channels: 2, frameMax: 131_072,
+            channelMax: 2_047, heartbeat: 60, clientProperties: ["connection_name": "mine"])
+        try expect(
+            ConnectionView(snapshot, node: "n"), #""auth_mechanism":"PLAIN""#, #""channel_max":2047"#,
+            #""channels":2"#, #""client_properties":{"connection_name":"mine"}"#, #""frame_max":131072"#,
+            #""host":"10.0.0.2""#, #""name":"10.0.0.1:4 -> 10.0.0.2:5672""#, #""node":"n""#,
+            #""peer_host":"10.0.0.1""#, #""peer_port":4"#, #""port":5672"#, #""protocol":"AMQP 0-9-1""#,
+            #""ssl":false"#, #""state":"running""#, #""timeout":60"#, #""type":"network""#, #""user":"guest""#,
+            #""user_provided_name":"mine""#, #""vhost":"/""#)
+    }
+
+    @Test func channelsAndConsumers() throws {
+        let channel = ChannelSnapshot(
+            connection: 1, connectionName: "c", number: 3, user: "guest", vhost: "/", isConfirming: true, prefetch: 10,
+            consumers: 1, unacknowledged: 4, unconfirmed: 5, published: 6, delivered: 7)
+        try expect(
+            ChannelView(channel, node: "n"), #""confirm":true"#, #""connection_details":{"name":"c"}"#,
+            #""consumer_count":1"#, #""message_stats":{"deliver_get":7,"publish":6}"#,
+            #""messages_unacknowledged":4"#, #""messages_unconfirmed":5"#, #""name":"c (3)""#, #""node":"n""#,
+            #""number":3"#, #""prefetch_count":10"#, #""state":"running""#, #""transactional":false"#,
+            #""user":"guest""#, #""vhost":"/""#)
+        let consumer = ConsumerSnapshot(
+            connectionName: "c", channel: 3, tag: "t", queue: "q", vhost: "/", ackRequired: true, isExclusive: false,
+            prefetch: 10)
+        try expect(
+            ConsumerView(consumer, node: "n"), #""ack_required":true"#, #""active":true"#,
+            #""activity_status":"up""#,
+            #""channel_details":{"connection_name":"c","name":"c (3)","node":"n","number":3}"#,
+            #""consumer_tag":"t""#, #""exclusive":false"#, #""prefetch_count":10"#,
+            #""queue":{"name":"q","vhost":"/"}"#)
+    }
+
+    @Test func healthChecks() throws {
+        try expect(HealthVerdict(), #""status":"ok""#)
+        try expect(HealthVerdict("why"), #""reason":"why""#, #""status":"failed""#)
+        try expect(HealthVerdict(port: 5_672, ports: [5_672, 15_672]), #""port":5672"#, #""status":"ok""#)
+        try expect(
+            HealthVerdict(port: 1, ports: [5_672]), #""missing":1"#, #""ports":[5672]"#,
+            #""reason":"No active listener""#, #""status":"failed""#)
+    }
+}

@@ -1,0 +1,112 @@
+import Primitives
+import Replication
+import Testing
+
+/// Dialogues of a node with an empty store, node 1 of three.
+@Suite struct FormationTests {
+    private typealias Member = GroupDescriptor.Member
+
+    private static func store(_ number: UInt64) -> StoreID { StoreID(high: number, low: number) }
+    private static func member(_ node: UInt16, _ store: UInt64? = nil) -> Member {
+        Member(node: NodeID(node), store: FormationTests.store(store ?? UInt64(node)))
+    }
+
+    private static let all = [member(1), member(2), member(3)]
+    private static let empty = StoreReport(members: [])
+
+    private func formation(of nodes: [UInt16] = [3, 1, 2]) -> Formation {
+        Formation(node: NodeID(1), store: FormationTests.store(1), configured: nodes.map { NodeID($0) })
+    }
+
+    /// Node `peer` reports; `members` are those of the cluster that its store knows.
+    private func report(
+        _ formation: inout Formation, _ peer: UInt16, members: [Member] = [], store: UInt64? = nil
+    ) -> Formation.Decision {
+        formation.reported(
+            by: NodeID(peer), store: FormationTests.store(store ?? UInt64(peer)), report: StoreReport(members: members))
+    }
+
+    private func isRefusal(_ decision: Formation.Decision, naming text: String) -> Bool {
+        guard case .refuse(let reason) = decision else { return false }
+        return reason.contains(text)
+    }
+
+    @Test func allFreshFoundACluster() {
+        var formation = formation()
+        #expect(formation.decision == .wait)
+        #expect(formation.missing == [NodeID(2), NodeID(3)])
+        #expect(report(&formation, 3) == .wait)
+        #expect(formation.missing == [NodeID(2)])
+        #expect(report(&formation, 2) == .found(FormationTests.all))
+        #expect(formation.missing == [])
+    }
+
+    @Test func oneNodeFoundsAlone() {
+        #expect(formation(of: [1]).decision == .found([FormationTests.member(1)]))
+    }
+
+    /// A node was killed while the cluster was founded: the others already know it, with the store it has.
+    @Test func aClusterThatNamesThisStoreIsJoined() {
+        var formation = formation()
+        #expect(report(&formation, 2, members: FormationTests.all) == .wait)
+        #expect(report(&formation, 3) == .found(FormationTests.all))
+    }
+
+    @Test func allNodesComeToTheSameMembers() {
+        var decisions: [Formation.Decision] = []
+        for own in UInt16(1)...3 {
+            var formation = Formation(
+                node: NodeID(own), store: FormationTests.store(UInt64(own)),
+                configured: [NodeID(2), NodeID(3), NodeID(1)])
+            for peer in UInt16(1)...3 where peer != own { _ = report(&formation, peer) }
+            decisions.append(formation.decision)
+        }
+        #expect(decisions == Array(repeating: .found(FormationTests.all), count: 3))
+    }
+
+    /// The disk of this node was replaced: it must neither found a second cluster nor vote with an empty log. One peer
+    /// is enough to know.
+    @Test func aReplacedStoreIsRefused() {
+        var formation = formation()
+        let named = [FormationTests.member(1, 77), FormationTests.member(2), FormationTests.member(3)]
+        let decision = report(&formation, 2, members: named)
+        #expect(isRefusal(decision, naming: "node 1 has an empty store"))
+        #expect(isRefusal(decision, naming: "\(FormationTests.store(77))"))
+    }
+
+    @Test func aClusterWithoutThisNodeIsNotJoined() {
+        var formation = formation()
+        let others = [FormationTests.member(2), FormationTests.member(3)]
+        #expect(isRefusal(report(&formation, 3, members: others), naming: "node 3 belongs to"))
+    }
+
+    @Test func aClusterWithOtherMembersIsNotJoined() {
+        var formation = formation()
+        let others = [FormationTests.member(1), FormationTests.member(2), FormationTests.member(4)]
+        #expect(report(&formation, 2, members: others) == .wait)
+        #expect(isRefusal(report(&formation, 3), naming: "node 2 belongs to a cluster with other members"))
+    }
+
+    /// Node 3's disk was replaced, not ours: the cluster that node 2 knows is not the one that is there.
+    @Test func aPeerWithAReplacedStoreIsNoticed() {
+        var formation = formation()
+        #expect(report(&formation, 2, members: FormationTests.all) == .wait)
+        #expect(isRefusal(report(&formation, 3, store: 99), naming: "other members"))
+    }
+
+    /// A report is replaced by a newer one: a peer that was asked before it founded says more later.
+    @Test func theNewestReportCounts() {
+        var formation = formation()
+        #expect(report(&formation, 2, store: 50) == .wait)
+        #expect(report(&formation, 2) == .wait)
+        #expect(report(&formation, 3) == .found(FormationTests.all))
+    }
+
+    @Test func reportsRoundTrip() throws {
+        #expect(try StoreReport(decoding: FormationTests.empty.encoded()) == FormationTests.empty)
+        let full = StoreReport(members: FormationTests.all)
+        #expect(try StoreReport(decoding: full.encoded()) == full)
+        #expect(FormationTests.empty.isEmpty && !full.isEmpty)
+        #expect(throws: DecodingFailure.self) { try StoreReport(decoding: Bytes([0xff])) }
+    }
+}

@@ -1,0 +1,159 @@
+import PeerLink
+import Primitives
+import Raft
+import Replication
+import Testing
+import Topology
+
+/// Dialogues of three shards in one topology group.
+@Suite struct ShardTests {
+    private func founded() -> ToyNodes {
+        let nodes = ToyNodes()
+        nodes.found()
+        nodes.advance(milliseconds: 50)
+        return nodes
+    }
+
+    private func propose(_ name: String, at node: UInt16, _ nodes: ToyNodes) -> TopologyRequestID {
+        let id = nodes[node].propose(.putVirtualHost(VirtualHostRecord(name: name)), now: nodes.now)
+        nodes.settle()
+        return id
+    }
+
+    private func knows(_ name: String, _ nodes: ToyNodes) -> [UInt16] {
+        [1, 2, 3].filter { nodes[$0].topology.virtualHost(name) != nil }
+    }
+
+    @Test func thePreferredNodeLeadsFirst() {
+        let nodes = founded()
+        #expect([1, 2, 3].map { nodes.topology(of: $0)?.leader } == [NodeID(1), NodeID(1), NodeID(1)])
+        #expect(nodes.topology(of: 1)?.isServing == true)
+        #expect(nodes.topology(of: 1)?.term == Term(1))
+    }
+
+    @Test func anyNodeProposesAndLearnsTheOutcome() {
+        let nodes = founded()
+        let id = propose("v", at: 3, nodes)
+        #expect(knows("v", nodes) == [1, 2, 3])
+        for node in ToyNodes.nodes {
+            #expect(nodes.applied[node]?.map(\.request) == [id])
+        }
+    }
+
+    @Test func nothingIsCommittedBeforeAMajorityHasItOnDisk() {
+        let nodes = founded()
+        nodes.stalled = [NodeID(2), NodeID(3)]
+        _ = propose("v", at: 1, nodes)
+        #expect(knows("v", nodes) == [])
+        nodes.release(NodeID(3))
+        #expect(knows("v", nodes) == [1, 2, 3])
+    }
+
+    /// The leader's own disk is one of three.
+    @Test func aLeaderWithASlowDiskCommitsByItsFollowers() {
+        let nodes = founded()
+        nodes.stalled = [NodeID(1)]
+        _ = propose("v", at: 1, nodes)
+        #expect(knows("v", nodes) == [1, 2, 3])
+        nodes.release(NodeID(1))
+        #expect(nodes.topology(of: 1)?.isServing == true)
+    }
+
+    /// A vote that is not on disk is not given.
+    @Test func noLeaderIsElectedWithoutDisks() {
+        let nodes = ToyNodes()
+        nodes.stalled = [NodeID(2), NodeID(3)]
+        nodes.found()
+        nodes.advance(milliseconds: 30)
+        #expect([1, 2, 3].allSatisfy { nodes.topology(of: $0)?.role != .leader })
+        nodes.release(NodeID(2))
+        nodes.advance(milliseconds: 300)
+        #expect([1, 2, 3].contains { nodes.topology(of: $0)?.isServing == true })
+    }
+
+    @Test func theOthersElectWhenALeaderIsSuspected() throws {
+        let nodes = founded()
+        _ = propose("before", at: 1, nodes)
+        nodes.cut = [NodeID(1)]
+        for survivor: UInt16 in [2, 3] { nodes[survivor].nodeSuspected(NodeID(1), now: nodes.now) }
+        nodes.settle()
+        nodes.advance(milliseconds: 25)
+        let leader = try #require([2, 3].first { nodes.topology(of: $0)?.isServing == true })
+        _ = propose("after", at: 5 - leader, nodes)
+        #expect(knows("after", nodes) == [2, 3] && knows("before", nodes) == [1, 2, 3])
+    }
+
+    /// The old leader cannot commit; what it proposed gives way to what the others agreed on.
+    @Test func aLeaderThatWasCutOffFollowsAgain() {
+        let nodes = founded()
+        nodes.cut = [NodeID(1)]
+        for survivor: UInt16 in [2, 3] { nodes[survivor].nodeSuspected(NodeID(1), now: nodes.now) }
+        _ = propose("lost or late", at: 1, nodes)
+        nodes.advance(milliseconds: 100)
+        _ = propose("agreed", at: 2, nodes)
+        #expect(knows("agreed", nodes) == [2, 3] && knows("lost or late", nodes) == [])
+        nodes.cut = []
+        for node: UInt16 in [1, 2, 3] {
+            for peer in ToyNodes.nodes where peer != NodeID(node) && (node == 1 || peer == NodeID(1)) {
+                let identity = PeerIdentity(node: peer, store: ToyNodes.store(peer), incarnation: Incarnation(1))
+                nodes[node].linkDown(peer, now: nodes.now)
+                nodes[node].linkUp(identity, now: nodes.now)
+                nodes[node].nodeUp(peer, Incarnation(1), now: nodes.now)
+            }
+        }
+        nodes.settle()
+        nodes.advance(milliseconds: 500)
+        #expect(knows("agreed", nodes) == [1, 2, 3])
+        // The proposal was kept and sent again to the new leader: it is applied once, everywhere.
+        #expect(knows("lost or late", nodes) == [1, 2, 3])
+        #expect(Set([1, 2, 3].map { nodes.topology(of: $0)?.applied }).count == 1)
+    }
+
+    @Test func aMessageForAnUnknownGroupCreatesNothing() throws {
+        let nodes = founded()
+        var outbox = PeerOutbox()
+        outbox.append(.raft, group: GroupID(99)) { RaftMessage.leaderGone(Term(1)).encode(into: &$0) }
+        let payload = try #require(outbox.take().first)
+        #expect(nodes[1].receive(payload, from: NodeID(2), now: nodes.now))
+        nodes.settle()
+        #expect(nodes[1].replicaGroups == [.topology])
+    }
+
+    @Test func aMalformedPayloadIsToldAndChangesNothing() {
+        let nodes = founded()
+        let before = nodes.topology(of: 1)
+        #expect(!nodes[1].receive(Bytes([99, 1, 2]), from: NodeID(2), now: nodes.now))
+        nodes.settle()
+        #expect(nodes.topology(of: 1) == before)
+        #expect(
+            nodes.events[NodeID(1)]?.contains {
+                if case .malformedMessage(NodeID(2), _) = $0 { true } else { false }
+            } == true)
+    }
+
+    /// A member with another store is not that member: it may have lost what it promised.
+    @Test func aPeerOnAnotherStoreIsNotListenedTo() throws {
+        let nodes = founded()
+        let stranger = PeerIdentity(node: NodeID(2), store: StoreID(high: 1, low: 1), incarnation: Incarnation(2))
+        nodes[1].linkUp(stranger, now: nodes.now)
+        var outbox = PeerOutbox()
+        outbox.append(.raft, group: .topology) {
+            RaftMessage.voteReply(VoteReply(term: Term(50), isGranted: false)).encode(into: &$0)
+        }
+        let payload = try #require(outbox.take().first)
+        #expect(nodes[1].receive(payload, from: NodeID(2), now: nodes.now))
+        nodes.settle()
+        #expect(nodes.topology(of: 1)?.term == Term(1) && nodes.topology(of: 1)?.role == .leader)
+        #expect(nodes.events[NodeID(1)]?.contains(.foreignStore(node: NodeID(2), store: stranger.store)) == true)
+    }
+
+    @Test func aNodeThatIsNoMemberCreatesNoReplica() {
+        let nodes = ToyNodes()
+        let others = ToyNodes.members.map { member in
+            GroupDescriptor.Member(node: member.node, store: StoreID(high: 9, low: member.store.low))
+        }
+        nodes[1].found(members: others, now: nodes.now)
+        nodes.settle()
+        #expect(nodes[1].replicaGroups == [] && nodes[1].clusterMembers == [])
+    }
+}

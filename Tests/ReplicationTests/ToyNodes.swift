@@ -1,0 +1,110 @@
+import LogStore
+import PeerLink
+import Primitives
+import Raft
+import Replication
+import Topology
+
+/// Three shards joined without sockets, disks or time: what one asks for is done at once, in order, unless the test
+/// holds it back.
+final class ToyNodes {
+    static let nodes = [NodeID(1), NodeID(2), NodeID(3)]
+
+    var shards: [Shard] = []
+    var now = Instant.zero + .seconds(1)
+    /// Nodes whose disk takes records and does not answer.
+    var stalled: Set<NodeID> = []
+    /// Nodes that are dead to the others.
+    var cut: Set<NodeID> = []
+    var events: [NodeID: [ShardEvent]] = [:]
+    var applied: [NodeID: [TopologyApplied]] = [:]
+    private var held: [NodeID: [LogCompletion]] = [:]
+
+    static func store(_ node: NodeID) -> StoreID { StoreID(high: 7, low: UInt64(node.rawValue)) }
+
+    static let members = nodes.map { GroupDescriptor.Member(node: $0, store: store($0)) }
+
+    init() {
+        for node in ToyNodes.nodes {
+            let recovered = RecoveredStore(
+                storeID: ToyNodes.store(node), incarnation: Incarnation(1), isFresh: true, mayVote: true, groups: [],
+                removedGroups: [])
+            shards.append(
+                Shard(
+                    node: node, peers: ToyNodes.nodes.filter { $0 != node }, recovered: recovered,
+                    configuration: ShardConfiguration(), seed: UInt64(node.rawValue), now: now))
+        }
+    }
+
+    subscript(node: UInt16) -> Shard { shards[Int(node) - 1] }
+
+    /// The cluster is founded and everybody hears everybody.
+    func found() {
+        for shard in shards { shard.found(members: ToyNodes.members, now: now) }
+        for shard in shards {
+            for peer in ToyNodes.nodes where peer != shard.node {
+                let identity = PeerIdentity(node: peer, store: ToyNodes.store(peer), incarnation: Incarnation(1))
+                shard.linkUp(identity, now: now)
+                shard.nodeUp(peer, identity.incarnation, now: now)
+            }
+        }
+        settle()
+    }
+
+    /// Does what the shards ask for until they ask for nothing.
+    func settle() {
+        var isBusy = true
+        while isBusy {
+            isBusy = false
+            for shard in shards {
+                let output = shard.flush(now: now, wall: WallTime(milliseconds: now.nanoseconds / 1_000_000))
+                guard !output.isEmpty || shard.hasPostponedWork else { continue }
+                isBusy = true
+                perform(output, of: shard)
+            }
+        }
+    }
+
+    private func perform(_ output: ShardOutput, of shard: Shard) {
+        events[shard.node, default: []] += output.events
+        applied[shard.node, default: []] += output.topologyApplied
+        if !output.records.isEmpty {
+            held[shard.node, default: []].append(
+                LogCompletion(ticket: output.ticket, locations: output.records.compactMap(ToyNodes.location)))
+        }
+        for (to, payload) in output.payloads where !cut.contains(to) && !cut.contains(shard.node) {
+            _ = shards[Int(to.rawValue) - 1].receive(payload, from: shard.node, now: now)
+        }
+        answer(shard)
+    }
+
+    private static func location(of record: LogRecord) -> EntryLocation? {
+        guard case .entry(let entry) = record else { return nil }
+        return EntryLocation(
+            group: entry.group, index: entry.index, term: entry.term, segment: 1, offset: 0,
+            length: UInt32(entry.bytes.count), checksum: CRC32C.checksum(entry.bytes))
+    }
+
+    private func answer(_ shard: Shard) {
+        guard !stalled.contains(shard.node), let completions = held.removeValue(forKey: shard.node) else { return }
+        shard.logCompleted(completions, now: now)
+    }
+
+    /// The disk goes on.
+    func release(_ node: NodeID) {
+        stalled.remove(node)
+        answer(shards[Int(node.rawValue) - 1])
+        settle()
+    }
+
+    /// Lets time pass, a millisecond at a time.
+    func advance(milliseconds: Int) {
+        for _ in 0..<milliseconds {
+            now = now + .milliseconds(1)
+            for shard in shards where shard.nextDeadline <= now { shard.tick(now: now) }
+            settle()
+        }
+    }
+
+    func topology(of node: UInt16) -> ReplicaState? { self[node].replicaState(of: .topology) }
+}
