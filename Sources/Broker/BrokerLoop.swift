@@ -19,7 +19,7 @@ public final class BrokerLoop {
     public let gateway: GatewayID
 
     /// The time of the last tick; a few milliseconds old at most.
-    private(set) var now = Instant.zero
+    private(set) var now: Instant
     private var lastSweep = Instant.zero
     private var random: SeededRandom
     private var lastSerial: UInt64 = 0
@@ -67,9 +67,10 @@ public final class BrokerLoop {
     ///   - eventLoop: the loop that all calls are made on.
     ///   - shard: the loop's number within the node.
     ///   - seed: entropy for generated names.
+    ///   - now: the present; clients may come before the first tick.
     public init(
         node: any BrokerNode, configuration: BrokerConfiguration, eventLoop: any EventLoop, logger: Logger,
-        shard: UInt16 = 0, seed: UInt64 = .random(in: .min ... .max)
+        shard: UInt16 = 0, seed: UInt64 = .random(in: .min ... .max), now: Instant
     ) {
         self.node = node
         self.configuration = configuration
@@ -78,6 +79,7 @@ public final class BrokerLoop {
         gateway = GatewayID(node: node.nodeID, shard: shard)
         sabotage = configuration.sabotage.map { Sabotage($0) }
         random = SeededRandom(seed: seed)
+        self.now = now
     }
 
     // MARK: What the node pushes
@@ -183,8 +185,13 @@ public final class BrokerLoop {
         messages.removeAll(keepingCapacity: true)
     }
 
+    /// A tick that comes so late finds a process that did not run.
+    private static let stall = Interval.seconds(1)
+
     /// Lets time pass. To be called every 10 to 100 ms.
     public func tick(now: Instant) {
+        // What clients sent while the loop stood still is not read yet: their silence says nothing.
+        if now - self.now > BrokerLoop.stall { for connection in connections.values { connection.excuseSilence(now) } }
         self.now = now
         guard now - lastSweep >= Interval.milliseconds(100) else { return }
         let isHalfSecond = now.nanoseconds / 500_000_000 != lastSweep.nanoseconds / 500_000_000

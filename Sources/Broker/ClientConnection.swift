@@ -389,6 +389,9 @@ package final class ClientConnection {
         }
     }
 
+    /// The client counts as heard at `now`.
+    func excuseSilence(_ now: Instant) { lastReceived = now }
+
     private func beat(now: Instant) {
         guard tuning.heartbeat > 0 else { return }
         let half = Interval.milliseconds(UInt64(tuning.heartbeat) * 500)
@@ -397,7 +400,7 @@ package final class ClientConnection {
             markDirty()
         }
         // While we do not read, silence says nothing.
-        if readingHolds > 0 { lastReceived = now }
+        if readingHolds > 0 { excuseSilence(now) }
         guard now - lastReceived > half * 4 else { return }
         broker.logger.warning(
             "missed heartbeats from client",

@@ -200,6 +200,25 @@ import Topology
         #expect(client.isClosed)
     }
 
+    @Test func servesClientsThatComeBeforeTheFirstTick() {
+        let cluster = FakeCluster()
+        let client = TestClient.open(cluster)
+        cluster.tick(600)
+        client.send(.queueDeclare(QueueDeclare(queue: "early")))
+        #expect(client.hear() == ["declare-ok early 0 0"])
+    }
+
+    @Test func ownStallsSayNothingAboutClients() {
+        let cluster = FakeCluster()
+        let client = TestClient.open(cluster)
+        cluster.stall(600_000)
+        #expect(!client.isClosed)
+        cluster.tick(119_000)
+        #expect(!client.isClosed)
+        cluster.tick(2_000)
+        #expect(client.isClosed)
+    }
+
     @Test func tellsClientsThatTheNodeStops() {
         let cluster = FakeCluster()
         let client = TestClient.open(cluster)

@@ -79,7 +79,18 @@ final class FakeCluster {
         preconditionFailure("the cluster does not come to rest")
     }
 
+    /// Lets time pass.
     func tick(_ milliseconds: UInt64) {
+        let end = now + .milliseconds(milliseconds)
+        while now < end {
+            now = min(now + .milliseconds(100), end)
+            for node in nodes { node.broker.tick(now: now) }
+            run()
+        }
+    }
+
+    /// Lets time pass without a tick: the processes stand still.
+    func stall(_ milliseconds: UInt64) {
         now = now + .milliseconds(milliseconds)
         for node in nodes { node.broker.tick(now: now) }
         run()
@@ -254,7 +265,8 @@ final class FakeNode: BrokerNode {
     func start(_ configuration: BrokerConfiguration) {
         broker = BrokerLoop(
             node: self, configuration: configuration, eventLoop: EmbeddedEventLoop(),
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }), seed: UInt64(nodeID.rawValue))
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }), seed: UInt64(nodeID.rawValue),
+            now: cluster.now)
     }
 
     func leader(of group: GroupID) -> (node: NodeID?, term: Term) {

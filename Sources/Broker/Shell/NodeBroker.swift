@@ -43,7 +43,9 @@ public final class NodeBroker {
         self.defaults = defaults
         self.onFailure = onFailure
         replication.delegate = self
-        loop = BrokerLoop(node: self, configuration: configuration, eventLoop: eventLoop, logger: logger)
+        loop = BrokerLoop(
+            node: self, configuration: configuration, eventLoop: eventLoop, logger: logger,
+            now: .now)
     }
 
     /// Whether clients can be served: the metadata is bootstrapped and this node is part of it.

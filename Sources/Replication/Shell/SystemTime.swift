@@ -1,10 +1,10 @@
 import Glibc
 import PeerLink
-import Primitives
+package import Primitives
 
 extension Instant {
     /// The system's monotonic clock.
-    static var now: Instant { MonotonicClock.now() }
+    package static var now: Instant { MonotonicClock.now() }
 }
 
 extension WallTime {
