@@ -8,23 +8,38 @@ public struct FollowerProgress: Hashable, Sendable {
     public var next: LogIndex
     /// One append at a time, until the follower accepts one; else appends are pipelined.
     public var isProbing: Bool
+    /// It needs a snapshot, up to this index at least, before appends can go on; nil when appends will do.
+    public var pendingSnapshot: LogIndex?
     /// Appends with entries sent and not acknowledged.
     public var inflight: Int
-    /// Something was sent whose answer is missing: entries, a probe or a read round. Without it nothing is lost by
-    /// waiting.
+    /// Something was sent whose answer is missing: entries, a probe, a read round or a snapshot. Without it nothing is
+    /// lost by waiting.
     public var awaitsReply: Bool
     /// The caller said that its link is congested.
     public var isPaused: Bool
 }
 
+/// How a leader sends to a follower.
+enum ProgressState: Hashable, Sendable {
+    /// One append at a time, to find where the logs join.
+    case probe
+    /// Appends follow each other without waiting.
+    case replicate
+    /// No appends at all: what it needs next is covered by the leader's snapshot, up to `pending` when it was named.
+    case snapshot(pending: LogIndex)
+}
+
 /// A leader's book on one other voter.
 struct Progress: Sendable {
     let node: NodeID
-    /// The last index durable there and known to match. Only grows while this node leads.
+    /// The last index durable there and known to match. Only grows while this node leads, unless the follower says that
+    /// its store lost records.
     var match = LogIndex.zero
-    /// The next index to send; above `match`. Optimistic: entries below it may have been lost.
+    /// `match` as far as a quorum may count it: acknowledged while the follower might vote.
+    var counted = LogIndex.zero
+    /// The next index to send; above `match` and above the log's base. Optimistic: entries below it may have been lost.
     var next: LogIndex
-    var isProbing = true
+    var state = ProgressState.probe
     /// While probing: one was sent and not answered.
     var probeIsOut = false
     /// The last index of each append with entries on its way, ascending.
@@ -41,18 +56,40 @@ struct Progress: Sendable {
         self.next = next
     }
 
-    /// Nothing on the way is expected to arrive any more.
-    mutating func reset() {
-        isProbing = true
+    var isProbing: Bool { state == .probe }
+
+    /// What it needs up to, when it waits for a snapshot.
+    var pendingSnapshot: LogIndex? {
+        guard case .snapshot(let pending) = state else { return nil }
+        return pending
+    }
+
+    /// Nothing on the way is expected to arrive any more: probe behind what is acknowledged, or, where the log no
+    /// longer reaches back to that, at its base. The follower may be there, only its answers lost.
+    mutating func probe(base: LogIndex) {
+        state = .probe
         probeIsOut = false
-        next = match.next
+        next = max(match, base).next
         inflight.removeAll()
         toldCommit = .zero
     }
 
-    /// Forgets appends that an acknowledgement up to `match` covers.
-    mutating func acknowledge(through index: LogIndex) {
+    /// Appends cannot help any more.
+    mutating func awaitSnapshot(base: LogIndex) {
+        probe(base: base)
+        state = .snapshot(pending: base)
+    }
+
+    /// Notes an acknowledgement, and forgets appends that it covers.
+    mutating func acknowledge(through index: LogIndex, counts: Bool) {
         match = max(match, index)
+        if counts { counted = max(counted, index) }
         while let last = inflight.first, last <= match { inflight.popFirst() }
+    }
+
+    /// The follower's store lost what is above `index`.
+    mutating func forget(above index: LogIndex) {
+        match = min(match, index)
+        counted = min(counted, index)
     }
 }

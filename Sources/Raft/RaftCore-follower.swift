@@ -7,21 +7,32 @@ extension RaftCore {
             reject(message, to: node, into: &ready)
             return
         }
-        if message.term > term || (role != .follower && role != .leader) {
-            becomeFollower(message.term, leader: node, into: &ready)
-        }
-        guard role == .follower, leader == nil || leader == node else {
-            ready.violations.append(.secondLeader(node: node, term: message.term))
-            return
-        }
-        setLeader(node, into: &ready)
+        guard follow(node, term: message.term, into: &ready) else { return }
         successorRank = message.rank
         accept(message, from: node, into: &ready)
+    }
+
+    /// Follows `node`, which shows itself as the leader of `shown`, a term not below the current one. False, and a
+    /// violation, when that term has another leader.
+    mutating func follow(_ node: NodeID, term shown: Term, into ready: inout RaftReady) -> Bool {
+        if shown > term || (role != .follower && role != .leader) {
+            becomeFollower(shown, leader: node, into: &ready)
+        }
+        guard role == .follower, leader == nil || leader == node else {
+            ready.violations.append(.secondLeader(node: node, term: shown))
+            return false
+        }
+        setLeader(node, into: &ready)
+        return true
     }
 
     /// Takes over what the leader of this term sent, as far as the logs join.
     private mutating func accept(_ message: Append, from node: NodeID, into ready: inout RaftReady) {
         let last = message.lastIndex
+        if let limit = doubtfulAfter, message.prevIndex > limit {
+            reject(message, to: node, into: &ready)
+            return
+        }
         if message.prevIndex >= log.baseIndex {
             guard let ownTerm = log.term(at: message.prevIndex) else {
                 reject(message, to: node, into: &ready)
@@ -35,6 +46,10 @@ extension RaftCore {
                 reject(message, to: node, into: &ready)
                 return
             }
+        } else if last >= log.baseIndex && message.entriesTerm != log.baseTerm {
+            // What a snapshot covers is committed, so it is skipped; of that part only the last term is still known.
+            ready.violations.append(.conflictBelowCommit(node: node, index: log.baseIndex))
+            return
         }
         // What is there already stays, whatever the length of this append: it may be older than one that came before.
         var index = max(message.prevIndex, log.baseIndex).next
@@ -58,6 +73,7 @@ extension RaftCore {
             ready.addPersist(index...last)
         }
         verified = max(verified, last)
+        if let limit = doubtfulAfter { setDoubt(after: max(limit, last)) }
         let newCommit = min(message.commit, verified)
         if newCommit > commit {
             commit = newCommit
@@ -80,10 +96,12 @@ extension RaftCore {
     }
 
     private mutating func reject(_ message: Append, to node: NodeID, into ready: inout RaftReady) {
-        let hint = log.lastIndex(atMost: message.prevIndex, termAtMost: message.prevTerm)
+        let limit = min(message.prevIndex, doubtfulAfter ?? message.prevIndex)
+        let hint = log.lastIndex(atMost: limit, termAtMost: message.prevTerm) ?? log.baseIndex
         let reply = AppendReply(
             term: term, isAccepted: false, index: message.prevIndex, hintIndex: hint,
-            hintTerm: log.term(at: hint) ?? .zero, readContext: message.term == term ? message.readContext : 0)
+            hintTerm: log.term(at: hint) ?? .zero, readContext: message.term == term ? message.readContext : 0,
+            mayVote: mayVote)
         send(.appendReply(reply), to: node, into: &ready)
     }
 
@@ -91,7 +109,7 @@ extension RaftCore {
     func acceptedReply(_ readContext: UInt64) -> AppendReply {
         AppendReply(
             term: term, isAccepted: true, index: min(durableIndex, verified), hintIndex: verified,
-            readContext: readContext)
+            readContext: readContext, mayVote: mayVote)
     }
 
     mutating func sendAccepted(_ readContext: UInt64, into ready: inout RaftReady) {

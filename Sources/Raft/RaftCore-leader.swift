@@ -21,12 +21,12 @@ extension RaftCore {
     public mutating func peerReset(_ node: NodeID, into ready: inout RaftReady) {
         if leader == node { acknowledged = nil }
         guard let peer = peerPosition(node) else { return }
-        peers[peer].reset()
+        if peers[peer].pendingSnapshot == nil { peers[peer].probe(base: log.baseIndex) }
         if transferTarget == node { isTransferSent = false }
     }
 
     /// Like `peerReset`, and sends again at once: the append that is due, the request for a vote that `node` has not
-    /// answered, or the acknowledgement that it may be waiting for.
+    /// answered, or the acknowledgement that it may be waiting for. A node that waits for a snapshot is named again.
     public mutating func retransmit(_ node: NodeID, into ready: inout RaftReady) {
         peerReset(node, into: &ready)
         switch role {
@@ -60,10 +60,15 @@ extension RaftCore {
     /// Hands leadership to `node` as soon as it has the whole log; proposals are refused meanwhile. Called again, it
     /// repeats the request. Ends with the leadership or by `abortTransfer`.
     ///
-    /// - Returns: false when this node does not lead or `node` is not another voter.
+    /// - Returns: false when this node does not lead, or `node` is not another voter or waits for a snapshot; a
+    ///   transfer to it that was under way has then ended.
     @discardableResult
     public mutating func transfer(to node: NodeID, into ready: inout RaftReady) -> Bool {
         guard let peer = peerPosition(node) else { return false }
+        guard peers[peer].pendingSnapshot == nil else {
+            if transferTarget == node { transferTarget = nil }
+            return false
+        }
         transferTarget = node
         isTransferSent = false
         replicate(to: peer, atLeastOne: false, into: &ready)
@@ -106,8 +111,13 @@ extension RaftCore {
 // MARK: - Sending
 
 extension RaftCore {
-    /// Sends entries as far as the window allows; with `atLeastOne` at least one append, be it empty.
+    /// Sends entries as far as the window allows; with `atLeastOne` at least one append, be it empty, or word that a
+    /// snapshot is needed.
     mutating func replicate(to peer: Int, atLeastOne: Bool, into ready: inout RaftReady) {
+        if peers[peer].pendingSnapshot != nil {
+            if atLeastOne { needSnapshot(peer, into: &ready) }
+            return
+        }
         if peers[peer].isPaused || (peers[peer].isProbing && peers[peer].probeIsOut) {
             if atLeastOne { sendEmpty(to: peer, into: &ready) }
             return
@@ -131,8 +141,9 @@ extension RaftCore {
         if atLeastOne && !hasSent { sendEmpty(to: peer, into: &ready) }
     }
 
-    /// Sends an append without entries, whatever the window.
+    /// Sends an append without entries, whatever the window; none to a follower that waits for a snapshot.
     mutating func sendEmpty(to peer: Int, into ready: inout RaftReady) {
+        guard peers[peer].pendingSnapshot == nil else { return }
         let append = makeAppend(for: peer, withEntries: false)
         if peers[peer].isProbing {
             peers[peer].probeIsOut = true
@@ -145,6 +156,7 @@ extension RaftCore {
     /// The append that continues at the peer's next index.
     private func makeAppend(for peer: Int, withEntries: Bool) -> Append {
         let next = peers[peer].next
+        precondition(next > log.baseIndex, "an append below the log's base")
         var append = Append(
             term: term, prevIndex: next - 1, prevTerm: log.term(at: next - 1) ?? .zero, commit: commit,
             rank: rank(of: peer), readContext: readRound > confirmedRound ? readRound : 0)
@@ -160,12 +172,13 @@ extension RaftCore {
     func needsCommit(_ peer: Int) -> Bool {
         let progress = peers[peer]
         return progress.toldCommit < commit && !progress.isPaused && !(progress.isProbing && progress.probeIsOut)
+            && progress.pendingSnapshot == nil
     }
 
     func awaitsReply(_ peer: Int) -> Bool {
         let progress = peers[peer]
         let hasUnreadRound = readRound > confirmedRound && progress.echoed < readRound
-        return progress.probeIsOut || !progress.inflight.isEmpty || hasUnreadRound
+        return progress.probeIsOut || !progress.inflight.isEmpty || hasUnreadRound || progress.pendingSnapshot != nil
     }
 
     /// The place of a follower in the succession: the one with the longest durable log first.
@@ -198,7 +211,7 @@ extension RaftCore {
             return
         }
         guard role == .leader, reply.term == term, let peer = peerPosition(node) else { return }
-        if reply.readContext <= readRound {
+        if reply.mayVote && reply.readContext <= readRound {
             peers[peer].echoed = max(peers[peer].echoed, reply.readContext)
         }
         if reply.isAccepted {
@@ -214,18 +227,28 @@ extension RaftCore {
             ready.violations.append(.acknowledgedBeyondLog(node: peers[peer].node, index: reply.index))
             return
         }
-        peers[peer].acknowledge(through: reply.index)
+        peers[peer].acknowledge(through: reply.index, counts: reply.mayVote)
         let known = min(max(reply.hintIndex, reply.index), log.lastIndex)
-        peers[peer].next = max(peers[peer].next, known.next)
-        peers[peer].isProbing = false
-        peers[peer].probeIsOut = false
+        switch peers[peer].state {
+        case .snapshot(let pending):
+            acceptedWaiting(reply, known: known, pending: pending, from: peer, into: &ready)
+        case .probe where known < log.baseIndex:
+            // Older than the compaction: the probe at the base decides.
+            break
+        case .probe, .replicate:
+            peers[peer].next = max(peers[peer].next, known.next)
+            peers[peer].state = .replicate
+            peers[peer].probeIsOut = false
+        }
         advanceCommit(into: &ready)
         replicate(to: peer, atLeastOne: false, into: &ready)
         continueTransfer(into: &ready)
     }
 
     private mutating func rejected(_ reply: AppendReply, from peer: Int, into ready: inout RaftReady) {
+        if !reply.mayVote { peers[peer].forget(above: reply.hintIndex) }
         let progress = peers[peer]
+        guard progress.pendingSnapshot == nil else { return }
         if progress.isProbing {
             guard reply.index == progress.next - 1 else { return }
             // What was acknowledged is not refused: this answer is older than the acknowledgement, and asking again
@@ -233,12 +256,16 @@ extension RaftCore {
             guard reply.index > progress.match else { return }
             let limit = min(reply.hintIndex, reply.index - 1)
             let candidate = log.lastIndex(atMost: limit, termAtMost: reply.hintTerm)
-            peers[peer].next = max(candidate, progress.match).next
+            guard candidate != nil || progress.match >= log.baseIndex else {
+                needSnapshot(peer, into: &ready)
+                return
+            }
+            peers[peer].next = max(candidate ?? progress.match, progress.match).next
             peers[peer].probeIsOut = false
         } else {
             // A rejection below what is acknowledged is older than the acknowledgement.
             guard reply.index > progress.match, reply.index < progress.next else { return }
-            peers[peer].reset()
+            peers[peer].probe(base: log.baseIndex)
         }
         replicate(to: peer, atLeastOne: true, into: &ready)
     }
@@ -249,7 +276,7 @@ extension RaftCore {
         guard role == .leader else { return }
         var best = commit
         if ownPosition != nil { consider(durableIndex, for: &best) }
-        for peer in peers { consider(peer.match, for: &best) }
+        for peer in peers { consider(peer.counted, for: &best) }
         guard best > commit, best >= termStart || countsEarlierTerms else { return }
         commit = best
         ready.commit = best
@@ -260,7 +287,7 @@ extension RaftCore {
     private func consider(_ index: LogIndex, for best: inout LogIndex) {
         guard index > best else { return }
         var count = ownPosition != nil && durableIndex >= index ? 1 : 0
-        for peer in peers where peer.match >= index { count += 1 }
+        for peer in peers where peer.counted >= index { count += 1 }
         if count >= configuration.quorum { best = index }
     }
 

@@ -15,6 +15,7 @@ public import Primitives
 /// - while this node leads and `awaitsReply(from:)` a node that is up, but its progress stands still for longer than a
 ///   few round trips and fsyncs, call `retransmit`;
 /// - when `needsCommitBroadcast` stays true at the end of a tick, call `broadcastCommit`;
+/// - send a snapshot to whom `RaftReady.snapshotNeeded` names, or call `snapshotFailed`;
 /// - while leading with `hasUncommitted` or waiting reads and no progress for the suspicion time, call `quorumLost`;
 /// - end a transfer that takes too long by `abortTransfer`.
 ///
@@ -50,8 +51,12 @@ public struct RaftCore: Sendable {
     public internal(set) var commit: LogIndex
     /// This node's place in the succession as the last leader told it, 0 first; `Append.noRank` when unknown.
     public internal(set) var successorRank = Append.noRank
+    /// See `RestoredLog.mayVote`.
     var mayVote: Bool
     var mayLead: Bool
+    /// Set while the restored log is in doubt behind this index: only up to here have appends of this life gone over
+    /// it. At least the base, below `lastIndex`.
+    var doubtfulAfter: LogIndex?
 
     /// Follower: the last index known to match the log of the leader of this term.
     var verified: LogIndex
@@ -101,6 +106,7 @@ public struct RaftCore: Sendable {
         verified = restored.snapshotIndex
         mayVote = restored.mayVote
         mayLead = restored.mayLead
+        if !restored.mayVote { setDoubt(after: restored.snapshotIndex) }
     }
 
     /// The newest term seen.
@@ -132,7 +138,8 @@ public struct RaftCore: Sendable {
         let progress = peers[peer]
         return FollowerProgress(
             match: progress.match, next: progress.next, isProbing: progress.isProbing,
-            inflight: progress.inflight.count, awaitsReply: awaitsReply(peer), isPaused: progress.isPaused)
+            pendingSnapshot: progress.pendingSnapshot, inflight: progress.inflight.count,
+            awaitsReply: awaitsReply(peer), isPaused: progress.isPaused)
     }
 
     /// Leader: whether something was sent to `node` that it has not answered (see `FollowerProgress.awaitsReply`).
@@ -147,8 +154,10 @@ public struct RaftCore: Sendable {
         return false
     }
 
-    /// Lifts a restriction of `RestoredLog`, once damaged entries or identities have been repaired.
+    /// Lifts a restriction of `RestoredLog`, once damaged entries or identities have been repaired. `voting` says that
+    /// the replica's promises are known again, and that its log is whole.
     public mutating func permit(voting: Bool, leading: Bool) {
+        if voting { doubtfulAfter = nil }
         mayVote = mayVote || voting
         mayLead = mayLead || leading
     }

@@ -130,7 +130,7 @@ extension Append {
 extension AppendReply {
     fileprivate func encodeFields(into writer: inout ByteWriter) {
         writer.writeVarint(term.rawValue)
-        writer.write(UInt8(isAccepted ? 1 : 0))
+        writer.write(UInt8(isAccepted ? 1 : 0) | (mayVote ? 0 : 2))
         writer.writeVarint(index.rawValue)
         writer.writeVarint(hintIndex.rawValue)
         writer.writeVarint(hintTerm.rawValue)
@@ -139,7 +139,10 @@ extension AppendReply {
 
     fileprivate init(fieldsFrom reader: inout ByteReader) throws(DecodingFailure) {
         term = try reader.readTerm()
-        isAccepted = try reader.readFlag()
+        let flags = try reader.read(UInt8.self)
+        guard flags <= 3 else { throw .invalid("flags") }
+        isAccepted = flags & 1 != 0
+        mayVote = flags & 2 == 0
         index = try reader.readIndex()
         hintIndex = try reader.readIndex()
         hintTerm = try reader.readTerm()

@@ -152,11 +152,14 @@ public struct AppendReply: Hashable, Sendable {
     public var hintTerm: Term
     /// The read round of the append; 0 for none.
     public var readContext: UInt64
+    /// False: the sender's store lost records (`RestoredLog.mayVote`). Its answer steers replication, and no quorum
+    /// counts it.
+    public var mayVote: Bool
 
     /// An answer with all its fields.
     public init(
         term: Term, isAccepted: Bool, index: LogIndex, hintIndex: LogIndex, hintTerm: Term = .zero,
-        readContext: UInt64 = 0
+        readContext: UInt64 = 0, mayVote: Bool = true
     ) {
         self.term = term
         self.isAccepted = isAccepted
@@ -164,5 +167,6 @@ public struct AppendReply: Hashable, Sendable {
         self.hintIndex = hintIndex
         self.hintTerm = hintTerm
         self.readContext = readContext
+        self.mayVote = mayVote
     }
 }

@@ -79,7 +79,9 @@ public enum RaftViolation: Hashable, Sendable {
 /// 4. When the disk has `hardState` and `persist`, both: call `durable(hardState:into:)` first, then
 ///    `durable(term:through:into:)` with the last index and its term, and send `sendAfterDurable`. Each hardState must
 ///    be reported, or a later one.
-/// 5. Apply up to `commit`, serve `readable`, fail `failedReads`.
+/// 5. Start the state machine over if `snapshotInstalled`, then apply up to `commit`, serve `readable`, fail
+///    `failedReads`.
+/// 6. Send snapshots to the nodes of `snapshotNeeded`.
 ///
 /// Several `propose`, `durable` and `readIndex` inputs may share a ready. After a `receive` work it off before the next
 /// `receive` into it, as `persist` and `truncateFrom` refer to the entries attached to that one message.
@@ -110,6 +112,15 @@ public struct RaftReady: Sendable {
     public var readable: [ReadableIndex] = []
     /// Contexts of reads that cannot be confirmed here: not the leader, or no longer.
     public var failedReads: [UInt64] = []
+    /// Followers that only a snapshot can help, at or above `RaftCore.baseIndex`: the caller sends its newest. Each is
+    /// named again while that has not helped (by `retransmit`, or when it asks for votes): go on with a transfer that
+    /// runs, begin anew where it may have been lost. End by `snapshotFailed` what cannot be completed.
+    public var snapshotNeeded: [NodeID] = []
+    /// The snapshot up to this index has taken the place of the log up to there: the state machine starts over from it.
+    public var snapshotInstalled: LogIndex?
+    /// With `snapshotInstalled`: the entries from here on, the index behind the snapshot, went too. They are to be
+    /// dropped from memory; on disk they went before (`RaftCore.keepsSuffix`).
+    public var snapshotDroppedFrom: LogIndex?
     /// What a peer did wrong.
     public var violations: [RaftViolation] = []
 
@@ -120,7 +131,7 @@ public struct RaftReady: Sendable {
     public var isEmpty: Bool {
         hardState == nil && truncateFrom == nil && persist == nil && commit == nil && role == nil && leader == nil
             && sendNow.isEmpty && sendAfterDurable.isEmpty && appends.isEmpty && readable.isEmpty
-            && failedReads.isEmpty && violations.isEmpty
+            && failedReads.isEmpty && snapshotNeeded.isEmpty && snapshotInstalled == nil && violations.isEmpty
     }
 
     /// Empties the ready and keeps its memory.
@@ -137,7 +148,15 @@ public struct RaftReady: Sendable {
         leader = nil
         readable.removeAll(keepingCapacity: true)
         failedReads.removeAll(keepingCapacity: true)
+        snapshotNeeded.removeAll(keepingCapacity: true)
+        snapshotInstalled = nil
+        snapshotDroppedFrom = nil
         violations.removeAll(keepingCapacity: true)
+    }
+
+    /// Names a follower once, however many inputs share this ready.
+    mutating func addSnapshotNeeded(_ node: NodeID) {
+        if !snapshotNeeded.contains(node) { snapshotNeeded.append(node) }
     }
 
     /// Notes entries appended at the end of the log.

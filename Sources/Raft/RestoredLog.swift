@@ -26,8 +26,19 @@ public struct RestoredLog: Sendable {
     public var snapshotIndex: LogIndex
     /// The term of the entry at `snapshotIndex`; zero without a snapshot.
     public var snapshotTerm: Term
-    /// False when the hard state or the log's identity is in doubt: such a replica follows, and neither votes nor
-    /// campaigns.
+    /// False when the hard state or the log's identity is in doubt: records that were once durable may be gone. Such a
+    /// replica follows; it neither votes nor campaigns, and **no quorum counts what it acknowledges** or echoes.
+    ///
+    /// Not voting is not enough. A vote also promises to take nothing from leaders of earlier terms, and a replica that
+    /// forgot the vote forgot that promise. Of three, n1 leads in term 1; n3 asks n2 for its vote in term 2 and gets
+    /// it; n2 loses the record and restarts in term 1. It takes an entry from n1, truly has it on disk, and says so. If
+    /// n1 counted that, it would commit and confirm the entry, while n3 leads in term 2 without it, and overwrites it.
+    /// Likewise n2's echo would confirm a read of n1 that misses what n3 has committed. So its answers say what
+    /// they are worth (`AppendReply.mayVote`): they steer replication and count for nothing, as if it were down.
+    ///
+    /// Nor does a matching (index, term) vouch for what is below it in such a log. Where a truncation and the entries
+    /// that followed it are lost, old entries lie under newer ones in an order that no leader ever had. So it refuses
+    /// appends that join above what appends of this life, from the snapshot on and without a gap, have gone over.
     public var mayVote: Bool
     /// False while entries are damaged: such a replica follows and votes by the identities it knows, and never
     /// campaigns.

@@ -6,9 +6,9 @@ package struct TermLog: Sendable {
     private var runs: [TermRun]
     /// The last entry; `baseIndex` when there is none.
     package private(set) var lastIndex: LogIndex
-    /// What a snapshot covers; entries begin after it.
-    package let baseIndex: LogIndex
-    package let baseTerm: Term
+    /// What a snapshot covers; entries begin after it. Only grows.
+    package private(set) var baseIndex: LogIndex
+    package private(set) var baseTerm: Term
 
     /// - Precondition: the runs are ascending, begin right after the snapshot and lie within the log.
     package init(_ restored: RestoredLog) {
@@ -45,17 +45,18 @@ package struct TermLog: Sendable {
     }
 
     /// The last index at or below `index` whose term is not above `term`: where two logs may agree (etcd's
-    /// findConflictByTerm).
-    package func lastIndex(atMost index: LogIndex, termAtMost term: Term) -> LogIndex {
+    /// findConflictByTerm). Nil when that is below the snapshot, where terms are no longer known.
+    package func lastIndex(atMost index: LogIndex, termAtMost term: Term) -> LogIndex? {
         let index = min(index, lastIndex)
-        guard index > baseIndex else { return baseIndex }
-        var position = run(of: index)
-        if runs[position].term <= term { return index }
-        while position > 0 {
-            position -= 1
-            if runs[position].term <= term { return runs[position + 1].first - 1 }
+        if index > baseIndex {
+            var position = run(of: index)
+            if runs[position].term <= term { return index }
+            while position > 0 {
+                position -= 1
+                if runs[position].term <= term { return runs[position + 1].first - 1 }
+            }
         }
-        return baseIndex
+        return index >= baseIndex && baseTerm <= term ? baseIndex : nil
     }
 
     /// - Precondition: `term` is not below the last one.
@@ -72,6 +73,28 @@ package struct TermLog: Sendable {
         precondition(index > baseIndex && index <= lastIndex)
         while let run = runs.last, run.first >= index { runs.removeLast() }
         lastIndex = index - 1
+    }
+
+    /// Forgets the terms of the entries up to `index`, which a snapshot covers from now on.
+    /// - Precondition: `index` is an entry of the log.
+    package mutating func compact(through index: LogIndex) {
+        precondition(index > baseIndex && index <= lastIndex)
+        let position = run(of: index)
+        baseTerm = runs[position].term
+        let end = endOfTerm(at: index)
+        runs.removeFirst(end == index ? position + 1 : position)
+        if end > index { runs[0].first = index.next }
+        baseIndex = index
+    }
+
+    /// Drops every entry; a snapshot up to `index`, whose last entry is of `term`, takes their place.
+    /// - Precondition: `index` is above the base, and `term` not below the base's.
+    package mutating func restart(after index: LogIndex, term: Term) {
+        precondition(index > baseIndex && term >= baseTerm)
+        runs.removeAll(keepingCapacity: true)
+        baseIndex = index
+        baseTerm = term
+        lastIndex = index
     }
 
     /// The position of the run that holds `index`, which is in the log. Mostly the last.

@@ -20,6 +20,10 @@ import Testing
         .appendReply(
             AppendReply(
                 term: Term(9), isAccepted: false, index: LogIndex(5), hintIndex: LogIndex(4), hintTerm: Term(2))),
+        .appendReply(
+            AppendReply(term: Term(9), isAccepted: true, index: LogIndex(5), hintIndex: LogIndex(5), mayVote: false)),
+        .appendReply(
+            AppendReply(term: Term(9), isAccepted: false, index: LogIndex(5), hintIndex: LogIndex(5), mayVote: false)),
         .timeoutNow(Term(4)),
         .leaderGone(Term(128)),
     ]
@@ -69,6 +73,11 @@ import Testing
                 AppendReply(
                     term: Term(2), isAccepted: false, index: LogIndex(9), hintIndex: LogIndex(8), hintTerm: Term(1))))
         #expect(reply.withUnsafeBytes { Array($0) } == [6, 2, 0, 9, 8, 1, 0])
+        let uncounted = encode(
+            .appendReply(
+                AppendReply(
+                    term: Term(2), isAccepted: true, index: LogIndex(9), hintIndex: LogIndex(9), mayVote: false)))
+        #expect(uncounted.withUnsafeBytes { Array($0) } == [6, 2, 3, 9, 9, 0, 0])
         let preVote = encode(
             .preVote(PreVote(term: Term(3), lastIndex: LogIndex(7), lastTerm: Term(2), rank: 1)))
         #expect(preVote.withUnsafeBytes { Array($0) } == [1, 3, 7, 2, 1])
@@ -103,6 +112,7 @@ import Testing
         }
         #expect(throws: DecodingFailure.invalid("raft message")) { try self.decode(Bytes([99, 1, 1, 1])) }
         #expect(throws: DecodingFailure.invalid("flag")) { try self.decode(Bytes([2, 1, 2])) }
+        #expect(throws: DecodingFailure.invalid("flags")) { try self.decode(Bytes([6, 2, 4, 9, 9, 0, 0])) }
     }
 
     /// Whatever decodes, a core can take, from a peer that keeps to no rule.
@@ -113,7 +123,7 @@ import Testing
             var core = RaftCore(
                 id: NodeID(1), group: GroupID(0),
                 configuration: RaftConfiguration(voters: [1, 2, 3].map { NodeID($0) }),
-                restored: RestoredLog())
+                restored: RestoredLog(mayVote: !random.oneIn(8)))
             var ready = RaftReady()
             for _ in 0..<60 {
                 let bytes = (0..<14).map { position in
@@ -130,6 +140,18 @@ import Testing
                 if let state = ready.hardState { core.durable(hardState: state, into: &ready) }
                 let last = core.lastIndex
                 core.durable(term: core.term(at: last) ?? .zero, through: last, into: &ready)
+                ready.removeAll()
+                switch random.next(below: 8) {
+                case 0 where core.commit > core.baseIndex:
+                    core.compact(through: core.baseIndex + 1 + random.next(below: core.commit - core.baseIndex))
+                case 1:
+                    core.installSnapshot(
+                        index: LogIndex(random.next(below: 6)), term: Term(random.next(below: 4)),
+                        leaderTerm: Term(random.next(below: 5)), from: NodeID(2), into: &ready)
+                case 2: core.retransmit(NodeID(2), into: &ready)
+                case 3: core.snapshotFailed(NodeID(3))
+                default: break
+                }
                 ready.removeAll()
             }
         }

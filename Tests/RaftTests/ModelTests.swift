@@ -2,178 +2,6 @@ import Primitives
 import Raft
 import Testing
 
-/// Random faults on a toy cluster, then a fault-free end in which everything must heal.
-struct ModelRun {
-    var cluster: ToyCluster
-    var random: SeededRandom
-    /// Directed pairs that lose everything.
-    var cuts: [Bool]
-    let isLossy: Bool
-
-    init(seed: UInt64, nodes: UInt16) {
-        random = SeededRandom(seed: seed)
-        cluster = ToyCluster(voters: (1...nodes).map { NodeID($0) }, group: GroupID(seed))
-        cuts = Array(repeating: false, count: Int(nodes) * Int(nodes))
-        isLossy = seed % 4 != 0
-    }
-
-    private mutating func anyNode() -> NodeID {
-        cluster.voters[Int(random.next(below: UInt64(cluster.voters.count)))]
-    }
-
-    private func isCut(_ envelope: Envelope) -> Bool {
-        cuts[cluster.position(of: envelope.from) * cluster.voters.count + cluster.position(of: envelope.to)]
-    }
-
-    private mutating func deliverAny() {
-        guard !cluster.network.isEmpty else { return }
-        // Mostly near the front, so that there is progress; sometimes anywhere.
-        let bound = random.oneIn(4) ? cluster.network.count : min(cluster.network.count, 3)
-        let position = Int(random.next(below: UInt64(bound)))
-        if isCut(cluster.network[position]) || (isLossy && random.oneIn(12)) {
-            cluster.network.remove(at: position)
-        } else {
-            cluster.deliver(at: position, keep: isLossy && random.oneIn(12))
-        }
-    }
-
-    mutating func step() {
-        let node = anyNode()
-        let other = anyNode()
-        switch random.next(below: 100) {
-        case 0..<45: deliverAny()
-        case 45..<67: cluster.finishWrite(node)
-        case 67..<79: cluster.propose(leaderOrAny(), count: 1 + random.next(below: 3))
-        case 79..<84: cluster.input(node) { core, ready in core.campaign(into: &ready) }
-        case 84..<86: cluster.read(leaderOrAny())
-        case 86..<89:
-            cluster.input(node) { core, ready in core.broadcastCommit(into: &ready) }
-        case 89..<91:
-            cluster.input(node) { core, ready in core.retransmit(other, into: &ready) }
-        case 91: cluster.input(node) { core, ready in core.peerReset(other, into: &ready) }
-        case 92..<94: suspect(node)
-        case 94: if random.oneIn(8) { cluster.input(node) { core, ready in core.quorumLost(into: &ready) } }
-        case 95: cluster.input(node) { core, ready in core.transfer(to: other, into: &ready) }
-        case 96: cluster.input(node) { core, ready in core.abortTransfer() }
-        case 97:
-            let isPaused = random.oneIn(2)
-            cluster.input(node) { core, ready in core.setPaused(other, isPaused, into: &ready) }
-        case 98: crashOrRestart(node)
-        default: cut()
-        }
-    }
-
-    /// One follower, or all of them, as the verdicts of a node-level detector go.
-    private mutating func suspect(_ node: NodeID) {
-        guard random.oneIn(3) else { return }
-        let isShared = random.oneIn(2)
-        for other in cluster.voters where isShared || other == node {
-            cluster.input(other) { core, ready in core.leaderSuspected(into: &ready) }
-        }
-    }
-
-    private mutating func crashOrRestart(_ node: NodeID) {
-        let replica = cluster.replicas[cluster.position(of: node)]
-        if replica.isUp {
-            guard random.oneIn(3) else { return }
-            cluster.crash(node, survivors: Int(random.next(below: UInt64(replica.writes.count) + 1)))
-        } else {
-            cluster.restart(node)
-        }
-    }
-
-    /// Heals the network, cuts some directed links, or cuts one node off so that the others suspect it.
-    private mutating func cut() {
-        switch random.next(below: 6) {
-        case 0, 1: for position in cuts.indices { cuts[position] = false }
-        case 2: for position in cuts.indices { cuts[position] = random.oneIn(5) }
-        case 3:
-            let count = cluster.voters.count
-            let lonely = cluster.position(of: leaderOrAny())
-            for position in cuts.indices {
-                cuts[position] = (position / count == lonely) != (position % count == lonely)
-            }
-            for other in cluster.voters where cluster.core(other).leader == cluster.voters[lonely] {
-                cluster.input(other) { core, ready in core.leaderSuspected(into: &ready) }
-            }
-        default: break
-        }
-    }
-
-    private mutating func leaderOrAny() -> NodeID {
-        let start = Int(random.next(below: UInt64(cluster.voters.count)))
-        for offset in cluster.voters.indices {
-            let node = cluster.voters[(start + offset) % cluster.voters.count]
-            let replica = cluster.replicas[cluster.position(of: node)]
-            if replica.isUp && replica.core.role == .leader { return node }
-        }
-        return anyNode()
-    }
-
-    /// The caller's duties without faults, for at most `rounds` rounds. True when all logs are equal and committed.
-    mutating func heal(rounds: Int) -> Bool {
-        for position in cuts.indices { cuts[position] = false }
-        for node in cluster.voters where !cluster.replicas[cluster.position(of: node)].isUp { cluster.restart(node) }
-        for node in cluster.voters {
-            for other in cluster.voters {
-                cluster.input(node) { core, ready in core.setPaused(other, false, into: &ready) }
-            }
-            cluster.input(node) { core, ready in core.abortTransfer() }
-        }
-        var hasProposed = false
-        for _ in 0..<rounds {
-            settle()
-            if isEqualEverywhere {
-                if hasProposed { return true }
-                hasProposed = true
-                for node in cluster.voters { cluster.propose(node) }
-            }
-            duties()
-        }
-        return false
-    }
-
-    private mutating func settle() {
-        for _ in 0..<2_000 {
-            if !cluster.network.isEmpty { cluster.deliver(at: 0) }
-            for node in cluster.voters { cluster.finishWrite(node) }
-            if cluster.network.isEmpty && cluster.replicas.allSatisfy({ $0.writes.isEmpty }) { return }
-        }
-    }
-
-    /// What `RaftCore` asks of its caller for liveness.
-    private mutating func duties() {
-        for node in cluster.voters {
-            let core = cluster.core(node)
-            if let leader = core.leader, leader != node {
-                let other = cluster.core(leader)
-                if other.role != .leader || other.term != core.term {
-                    cluster.input(node) { core, ready in core.leaderSuspected(into: &ready) }
-                }
-            }
-            if core.role == .leader {
-                for other in cluster.voters where core.awaitsReply(from: other) {
-                    cluster.input(node) { core, ready in core.retransmit(other, into: &ready) }
-                }
-                if core.needsCommitBroadcast {
-                    cluster.input(node) { core, ready in core.broadcastCommit(into: &ready) }
-                }
-            }
-        }
-        let node = anyNode()
-        cluster.input(node) { core, ready in core.campaign(into: &ready) }
-    }
-
-    private var isEqualEverywhere: Bool {
-        let cores = cluster.voters.map { cluster.core($0) }
-        guard let first = cores.first, cores.contains(where: { $0.role == .leader }) else { return false }
-        return cores.allSatisfy {
-            $0.commit == $0.lastIndex && $0.lastIndex == first.lastIndex && $0.durableIndex == first.lastIndex
-                && $0.leader == first.leader && $0.leader != nil
-        }
-    }
-}
-
 @Suite struct ModelTests {
     @Test(arguments: [UInt16(1), 2, 3, 4, 5])
     func invariantsHoldUnderFaultsAndEverythingHeals(nodes: UInt16) {
@@ -200,6 +28,57 @@ struct ModelRun {
         #expect(commits > 60 * 50)
         #expect(reads > 200)
         #expect(nodes < 3 || truncations > 15)
+    }
+
+    /// Compaction at random points; snapshots that arrive at once, late, twice, out of date or never.
+    @Test(arguments: [UInt16(3), 4, 5])
+    func snapshotsKeepTheInvariantsAndEverythingHeals(nodes: UInt16) {
+        let totals = explore(seeds: 800, nodes: nodes, losses: 0)
+        #expect(totals.commits > 800 * 30)
+        #expect(totals.compactions > 800 * 5)
+        #expect(totals.installs > 500)
+        #expect(totals.droppedSuffixes > 5)
+    }
+
+    /// A minority of the disks loses records: what is committed stays, and the nodes that lost them catch up.
+    @Test(arguments: [(UInt16(3), 1), (4, 1), (5, 2)])
+    func lostRecordsOfAMinorityLoseNoCommit(nodes: UInt16, losses: Int) {
+        let totals = explore(seeds: 500, nodes: nodes, losses: losses)
+        #expect(totals.commits > 500 * 30)
+        #expect(totals.losses > 500 * losses / 3)
+        #expect(totals.installs > 150)
+    }
+
+    private struct Totals {
+        var commits = 0
+        var compactions = 0
+        var installs = 0
+        var droppedSuffixes = 0
+        var losses = 0
+    }
+
+    private func explore(seeds: UInt64, nodes: UInt16, losses: Int) -> Totals {
+        var totals = Totals()
+        for seed in 1...seeds {
+            var run = ModelRun(
+                seed: seed &* 7_001 &+ UInt64(nodes), nodes: nodes, usesSnapshots: true, losses: losses)
+            for _ in 0..<2_000 {
+                run.step()
+                if !run.cluster.failures.isEmpty { break }
+            }
+            #expect(run.cluster.failures == [], "seed \(seed)")
+            let hasHealed = run.heal(rounds: 200)
+            run.cluster.checkLogMatching()
+            #expect(hasHealed, "seed \(seed): \(run.cluster.voters.map { run.cluster.status(of: $0) })")
+            #expect(run.cluster.failures == [], "seed \(seed), healing")
+            totals.commits += run.cluster.committed.count
+            totals.compactions += run.cluster.compactions
+            totals.installs += run.cluster.installs
+            totals.droppedSuffixes += run.cluster.droppedSuffixes
+            totals.losses += run.cluster.doubtful.count
+            if !run.cluster.failures.isEmpty || !hasHealed { break }
+        }
+        return totals
     }
 
     @Test func theSameSeedGivesTheSameRun() {

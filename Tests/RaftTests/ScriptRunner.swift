@@ -8,9 +8,13 @@ struct ScriptFailure: Error, CustomStringConvertible {
 
 /// Runs the commands of a script on a toy cluster and gives back what happened, in words.
 ///
-/// - `cluster <nodes> [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [may-vote=no] [may-lead=no]`
+/// - `cluster <nodes> [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [base=I] [may-vote=no]
+///   [may-lead=no]`
 /// - `campaign|suspect|quorum-lost|abort <node>…`, `propose <node> [count]`, `read <node>`, `broadcast <node> [forced]`
 /// - `reset|retransmit|transfer|pause|resume <node> <node>`
+/// - `compact <node> <index>`: begins to write a snapshot; `snapshot-failed <node> <node>`
+/// - `snapshot <to> [from=N] [keep=yes]`: delivers the oldest snapshot to a node; `lose-snapshots`;
+///   `send-snapshot <from> <to>`: needed or not
 /// - `disk <node> [writes]`: finishes the oldest writes, all by default
 /// - `deliver|drop|repeat <to> [from=N] [count=N]`: the oldest messages to a node; `repeat` delivers and keeps them
 /// - `stabilize [node…]`: disks and messages among these nodes until nothing is left; `quietly <command>` hides the
@@ -60,6 +64,13 @@ struct ScriptRunner {
         case "transfer": try pair(arguments) { core, other, ready in core.transfer(to: other, into: &ready) }
         case "pause": try pair(arguments) { core, other, ready in core.setPaused(other, true, into: &ready) }
         case "resume": try pair(arguments) { core, other, ready in core.setPaused(other, false, into: &ready) }
+        case "compact":
+            cluster.compact(try arguments.node(at: 0), through: LogIndex(try arguments.number(at: 1)))
+        case "snapshot-failed": try pair(arguments) { core, other, _ in core.snapshotFailed(other) }
+        case "snapshot": try deliverSnapshot(arguments)
+        case "send-snapshot":
+            cluster.offerSnapshot(to: try arguments.node(at: 1), from: try arguments.node(at: 0))
+        case "lose-snapshots": cluster.snapshots = []
         case "disk": try finishWrites(arguments)
         case "deliver": try take(arguments) { cluster, position in cluster.deliver(at: position) }
         case "repeat":
@@ -104,6 +115,7 @@ struct ScriptRunner {
     private mutating func restore(_ arguments: ScriptArguments) throws {
         let node = try arguments.node(at: 0)
         var disk = arguments.named["log"] == nil ? cluster.replicas[cluster.position(of: node)].disk : ToyDisk()
+        if arguments.named["may-vote"] == "no" { cluster.doubtful.append(node) }
         disk.hardState.term = Term(try arguments.number("term") ?? 0)
         disk.hardState.vote = try arguments.number("vote").map { NodeID(UInt16($0)) }
         for run in (arguments.named["log"] ?? "").split(separator: ",") {
@@ -115,9 +127,18 @@ struct ScriptRunner {
                 disk.log.append(ToyEntry(term: Term(parts[1]), value: value))
             }
         }
+        if let base = try arguments.number("base") { disk.snapshotIndex = LogIndex(base) }
         cluster.restore(
             node, disk: disk, mayVote: arguments.named["may-vote"] != "no",
             mayLead: arguments.named["may-lead"] != "no")
+    }
+
+    private mutating func deliverSnapshot(_ arguments: ScriptArguments) throws {
+        let target = try arguments.node(at: 0)
+        let source = try arguments.number("from").map { NodeID(UInt16($0)) }
+        let place = cluster.snapshots.firstIndex { $0.to == target && (source == nil || $0.from == source) }
+        guard let place else { throw ScriptFailure(description: "no snapshot to \(target)") }
+        cluster.deliverSnapshot(at: place, keep: arguments.named["keep"] == "yes")
     }
 
     private mutating func finishWrites(_ arguments: ScriptArguments) throws {

@@ -8,6 +8,10 @@ struct ToyCluster {
     let voters: [NodeID]
     var replicas: [ToyReplica]
     var network: [Envelope] = []
+    /// Snapshots under way.
+    var snapshots: [SnapshotEnvelope] = []
+    /// Nodes whose disks lost records: they neither vote nor count, and copies of theirs may be gone.
+    var doubtful: [NodeID] = []
     /// Broken invariants; empty in a correct run.
     var failures: [String] = []
     /// What happened, in words; recorded for scripts only.
@@ -22,9 +26,13 @@ struct ToyCluster {
     private(set) var answeredReads: [UInt64] = []
     private(set) var failedReads: [UInt64] = []
     private(set) var truncations = 0
+    /// Compactions, snapshots installed, and those of them before which entries were dropped.
+    var compactions = 0
+    var installs = 0
+    var droppedSuffixes = 0
     private var lastValue: UInt64 = 0
     private var lastRead: UInt64 = 0
-    private var ready = RaftReady()
+    var ready = RaftReady()
 
     init(voters: [NodeID], group: GroupID = GroupID(0), isTraced: Bool = false) {
         self.group = group
@@ -67,7 +75,8 @@ struct ToyCluster {
     }
 
     mutating func restart(_ node: NodeID) {
-        restore(node, disk: replicas[position(of: node)].disk)
+        let isSound = !doubtful.contains(node)
+        restore(node, disk: replicas[position(of: node)].disk, mayVote: isSound, mayLead: isSound)
     }
 
     /// Gives the core of `node` an input and works off what comes out.
@@ -95,6 +104,7 @@ struct ToyCluster {
         let envelope = keep ? network[position] : network.remove(at: position)
         let target = self.position(of: envelope.to)
         guard replicas[target].isUp else { return }
+        if case .append = envelope.message, replicas[target].isInstalling { return }
         replicas[target].core.receive(envelope.message, from: envelope.from, into: &ready)
         workOff(envelope.to, attached: envelope)
     }
@@ -115,11 +125,12 @@ struct ToyCluster {
             replicas[position].core.durable(term: last.term, through: through, into: &ready)
         }
         workOff(node, attached: nil)
+        if write.snapshot != nil { snapshotWritten(write, at: node) }
     }
 
     // MARK: The caller's part
 
-    private mutating func workOff(_ node: NodeID, attached: Envelope?) {
+    mutating func workOff(_ node: NodeID, attached: Envelope?) {
         let position = position(of: node)
         let commitBefore = replicas[position].knownCommit
         replicas[position].knownCommit = ready.commit ?? commitBefore
@@ -137,16 +148,20 @@ struct ToyCluster {
             check(count + 1 == persist.lowerBound.rawValue, "\(node) persists \(persist.lowerBound) after \(count)")
             replicas[position].log += write.entries
         }
+        takeSnapshot(at: node)
         write.messages = ready.sendAfterDurable
         let isWrite = write.hardState != nil || write.first != nil
         check(isWrite || write.messages.isEmpty, "\(node) waits for a write that does not exist")
         if isWrite { replicas[position].writes.append(write) }
         let sendNow = ready.sendNow
         let appends = ready.appends
+        let snapshotNeeded = ready.snapshotNeeded
         checkResults(of: node)
         ready.removeAll()
         for outgoing in sendNow { transmit(outgoing, from: node, entries: []) }
+        for target in snapshotNeeded { sendSnapshot(to: target, from: node) }
         for order in appends {
+            checkAppend(order, of: node)
             var entries: [ToyEntry] = []
             if let range = order.append.entries {
                 entries = Array(
@@ -252,6 +267,7 @@ struct ToyCluster {
         check(core.commit == replica.knownCommit, "\(node) commits without saying so")
         check(core.commit >= commitBefore, "\(node) takes back a commit")
         check(core.commit <= core.lastIndex, "\(node) commits beyond its log")
+        checkProgress(of: node)
         if core.role == .leader {
             let earlier = leaders.updateValue(node, forKey: core.term)
             check(earlier == nil || earlier == node, "two leaders in \(core.term)")
@@ -274,7 +290,10 @@ struct ToyCluster {
         }
         guard replica.core.role == .leader else { return }
         let entry = replica.log[count - 1]
-        let holders = replicas.filter { $0.disk.holds(entry, at: LogIndex(UInt64(count))) }.count
+        let holders = replicas.filter {
+            // What a lost disk acknowledged before the loss, it had.
+            doubtful.contains($0.core.id) || $0.disk.holds(entry, at: LogIndex(UInt64(count)))
+        }.count
         check(holders >= quorum, "\(node) commits \(count) that only \(holders) disks have")
         check(entry.term == replica.core.term, "\(node) commits an entry of an earlier term by counting")
     }

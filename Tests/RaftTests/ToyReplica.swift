@@ -7,7 +7,24 @@ struct ToyEntry: Hashable {
     var value: UInt64
 }
 
-/// What one ready hands to the disk.
+/// A snapshot: the state machine of the toy cluster is the list of what it has applied.
+struct ToySnapshot: Hashable {
+    /// Everything up to the snapshot's index.
+    var entries: [ToyEntry]
+
+    var index: LogIndex { LogIndex(UInt64(entries.count)) }
+    var term: Term { entries.last?.term ?? .zero }
+}
+
+/// A snapshot under way from a leader, or being installed.
+struct SnapshotEnvelope: Hashable {
+    var from: NodeID
+    var to: NodeID
+    var leaderTerm: Term
+    var snapshot: ToySnapshot
+}
+
+/// What one ready hands to the disk, or the record that makes a snapshot current.
 struct DiskWrite {
     var hardState: HardState?
     var truncateFrom: LogIndex?
@@ -15,47 +32,66 @@ struct DiskWrite {
     var entries: [ToyEntry] = []
     /// Leaves when the write is done.
     var messages: [RaftOutgoing] = []
+    /// A snapshot that becomes current.
+    var snapshot: ToySnapshot?
+    /// Where that snapshot came from; nil for the node's own.
+    var received: SnapshotEnvelope?
 }
 
 /// What a disk holds once it is synced.
 struct ToyDisk {
     var hardState = HardState()
-    /// The entry at index i is at i - 1.
+    /// The entry at index i is at i - 1. Those up to `snapshotIndex` are the snapshot's.
     var log: [ToyEntry] = []
+    var snapshotIndex = LogIndex.zero
 
     func holds(_ entry: ToyEntry, at index: LogIndex) -> Bool {
         index.rawValue >= 1 && index.rawValue <= UInt64(log.count) && log[Int(index.rawValue) - 1] == entry
     }
+
+    /// The current snapshot.
+    var snapshot: ToySnapshot { ToySnapshot(entries: Array(log.prefix(Int(snapshotIndex.rawValue)))) }
 
     mutating func apply(_ write: DiskWrite) {
         if let hardState = write.hardState { self.hardState = hardState }
         if let from = write.truncateFrom, from.rawValue <= UInt64(log.count) {
             log.removeSubrange((Int(from.rawValue) - 1)...)
         }
+        if let snapshot = write.snapshot, snapshot.index > snapshotIndex {
+            log = snapshot.entries + log.dropFirst(snapshot.entries.count)
+            snapshotIndex = snapshot.index
+        }
         if let first = write.first {
             precondition(first.rawValue == UInt64(log.count) + 1, "a gap on disk")
+            precondition(first > snapshotIndex, "an entry that the snapshot covers")
             log += write.entries
         }
     }
 
     var restored: RestoredLog {
         var runs: [TermRun] = []
-        for (position, entry) in log.enumerated() where runs.last?.term != entry.term {
+        for (position, entry) in log.enumerated().dropFirst(Int(snapshotIndex.rawValue))
+        where runs.last?.term != entry.term {
             runs.append(TermRun(first: LogIndex(UInt64(position) + 1), term: entry.term))
         }
-        return RestoredLog(hardState: hardState, termRuns: runs, lastIndex: LogIndex(UInt64(log.count)))
+        return RestoredLog(
+            hardState: hardState, termRuns: runs, lastIndex: LogIndex(UInt64(log.count)),
+            snapshotIndex: snapshotIndex, snapshotTerm: snapshot.term)
     }
 }
 
 /// One node: the core, the entries in memory, a disk with unfinished writes.
 struct ToyReplica {
     var core: RaftCore
+    /// The entry at index i is at i - 1. Those up to the core's base stand for the state machine.
     var log: [ToyEntry]
     var disk: ToyDisk
     var writes: [DiskWrite] = []
     var isUp = true
     /// The commit index as its readies told it.
-    var knownCommit = LogIndex.zero
+    var knownCommit: LogIndex
+    /// A received snapshot becomes current on disk: the core gets no append meanwhile.
+    var isInstalling: Bool { writes.contains { $0.received != nil } }
 
     init(id: NodeID, group: GroupID, voters: [NodeID], disk: ToyDisk, mayVote: Bool = true, mayLead: Bool = true) {
         var restored = disk.restored
@@ -64,6 +100,7 @@ struct ToyReplica {
         core = RaftCore(
             id: id, group: group, configuration: RaftConfiguration(voters: voters), restored: restored)
         log = disk.log
+        knownCommit = disk.snapshotIndex
         self.disk = disk
     }
 }

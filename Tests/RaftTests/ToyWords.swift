@@ -29,9 +29,10 @@ extension Append {
 extension AppendReply {
     var words: String {
         let read = readContext == 0 ? "" : " read \(readContext)"
+        let worth = mayVote ? "" : " uncounted"
         return isAccepted
-            ? "accepted \(term) durable \(index) matches \(hintIndex)\(read)"
-            : "rejected \(term) at \(index) hint \(hintIndex)/\(hintTerm)\(read)"
+            ? "accepted \(term) durable \(index) matches \(hintIndex)\(read)\(worth)"
+            : "rejected \(term) at \(index) hint \(hintIndex)/\(hintTerm)\(read)\(worth)"
     }
 }
 
@@ -52,6 +53,8 @@ extension ToyCluster {
                 "  \(node) writes \(range.lowerBound)...\(range.upperBound)\(ready.noopAt == nil ? "" : " with no-op")")
         }
         for outgoing in ready.sendAfterDurable { note("  \(node) holds for \(outgoing.to): \(outgoing.message.words)") }
+        if let index = ready.snapshotInstalled { note("  \(node) starts over from snapshot \(index)") }
+        if let from = ready.snapshotDroppedFrom { note("  \(node) drops its log from \(from)") }
         if let commit = ready.commit { note("  \(node) commits \(commit)") }
         for answer in ready.readable { note("  \(node) reads \(answer.context) at \(answer.index)") }
         for context in ready.failedReads { note("  \(node) fails read \(context)") }
@@ -66,10 +69,12 @@ extension ToyCluster {
         var line = "  \(node) \(core.role) \(core.term) vote \(core.vote.map { "\($0)" } ?? "-")"
         line += " leader \(core.leader.map { "\($0)" } ?? "-") commit \(core.commit) last \(core.lastIndex)"
         line += " durable \(core.durableIndex)"
+        if core.baseIndex > .zero { line += " base \(core.baseIndex)/\(core.baseTerm)" }
         for other in voters {
             guard let progress = core.progress(of: other) else { continue }
             line += " [\(other) match \(progress.match) next \(progress.next)"
             line += "\(progress.isProbing ? " probing" : "")\(progress.isPaused ? " paused" : "")"
+            line += progress.pendingSnapshot.map { " snapshot \($0)" } ?? ""
             line += "\(progress.inflight > 0 ? " inflight \(progress.inflight)" : "")]"
         }
         return line
