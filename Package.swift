@@ -44,8 +44,9 @@ let package = Package(
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CPlatform"),
-        module("Primitives", ["CPlatform"]),
+        module("Primitives", ["CLZ4", "CPlatform"]),
         module("AMQP", ["Primitives"], exclude: ["Generator"]),
         module("Raft", ["Primitives"]),
         module("QuorumQueue", ["Primitives"]),

@@ -44,9 +44,14 @@ node_pid() {
     pid=$(cat "$(node_dir "$1")/pid" 2>/dev/null) || return 1
     [ -r "/proc/$pid/stat" ] && grep -qz -- "$(node_dir "$1")/warren.conf" "/proc/$pid/cmdline" 2>/dev/null || return 1
     # A zombie waits for its parent and serves nobody.
-    [ "$(sed 's/^.*) //' "/proc/$pid/stat" | cut -d' ' -f1)" != Z ] || return 1
+    [ "$(process_state "$pid")" != Z ] || return 1
     echo "$pid"
 }
+
+# The state of a process as in proc(5): T is stopped, Z a zombie.
+process_state() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1; }
+
+node_state() { process_state "$(cat "$(node_dir "$1")/pid")"; }
 
 # The HTTP addresses of all nodes, comma-separated: the command line asks the first that answers.
 http_addresses() {
@@ -76,7 +81,7 @@ warren() { "$(warren_binary)" "$@"; }
 
 # What the Swift toolchain needs of a Debian or Ubuntu system to build the project.
 build_packages() {
-    echo "git ca-certificates pkg-config binutils libc6-dev libgcc-12-dev libstdc++-12-dev libxml2-dev libcurl4-openssl-dev zlib1g-dev libncurses6 libedit2 libsqlite3-0 tzdata procps"
+    echo "git ca-certificates pkg-config binutils libc6-dev libgcc-12-dev libstdc++-12-dev libxml2-dev libcurl4-openssl-dev zlib1g-dev libncurses6 libedit2 liblz4-dev libsqlite3-0 tzdata procps"
 }
 
 # install_packages [EXTRA...]: installs what is missing, says which; names the exact command where it cannot.

@@ -57,6 +57,36 @@ struct FreshRuns: Sendable {
         return (run.first, taken)
     }
 
+    /// Adds a stretch of consecutive entries, behind all that were ever added; as `forEachRun` shows it.
+    mutating func append(_ first: Position, entries: UInt32, count added: Int) {
+        count += Int(entries) * added
+        runs.append(Run(first: first, entries: entries, count: UInt16(added)))
+    }
+
+    /// The oldest message.
+    var first: Position? { runs.first?.first }
+    /// Stretches in memory; at least as many as `forEachRun` shows.
+    var storedRunCount: Int { runs.count }
+
+    /// Visits the messages as the fewest stretches of consecutive entries of equal shape, in order: the same stretches
+    /// for the same messages, however they came about.
+    func forEachRun(_ visit: (_ first: Position, _ entries: UInt32, _ count: Int) -> Void) {
+        guard var run = runs.first else { return }
+        for number in 1..<runs.count {
+            var next = runs[number]
+            if run.count == next.count && run.first.advanced(entries: run.entries) == next.first {
+                let joined = min(next.entries, .max - run.entries)
+                run.entries += joined
+                if joined == next.entries { continue }
+                next.first = next.first.advanced(entries: joined)
+                next.entries -= joined
+            }
+            visit(run.first, run.entries, Int(run.count))
+            run = next
+        }
+        visit(run.first, run.entries, Int(run.count))
+    }
+
     /// Drops everything.
     mutating func removeAll() {
         runs.removeAll()

@@ -137,4 +137,10 @@ extension QueueMachine {
             freeSlots = []
         }
     }
+
+    /// A bug on purpose, for the simulator to find: closes every session, as if nobody had ever opened one. Nothing but
+    /// the simulator's plant ever calls it.
+    package mutating func forgetSessions() {
+        for place in sessions.indices.reversed() { close(at: place) }
+    }
 }

@@ -11,7 +11,7 @@ public import Primitives
 public struct QueueMachine: Sendable {
     let settings: QueueSettings
     /// The version of the behaviour in force.
-    public private(set) var version: UInt32
+    public internal(set) var version: UInt32
     /// The last entry applied.
     public internal(set) var appliedIndex = LogIndex.zero
     /// The latest timestamp of an entry; never goes back.

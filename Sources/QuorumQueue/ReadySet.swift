@@ -26,6 +26,14 @@ struct ReadySet: Sendable {
         return UnsettledRun(number: 0, first: first, deliveryCount: 0, count: UInt16(count), redelivered: false)
     }
 
+    /// Puts back the returned messages of a snapshot, in order.
+    mutating func restore(returned runs: [ReturnedRun]) { returned.restore(ascending: runs) }
+
+    /// Puts back a stretch of a snapshot's messages that were never delivered, behind those before it.
+    mutating func restore(fresh first: Position, entries: UInt32, count: Int) {
+        fresh.append(first, entries: entries, count: count)
+    }
+
     /// Drops everything.
     mutating func removeAll() {
         returned.removeAll()

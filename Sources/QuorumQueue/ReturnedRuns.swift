@@ -88,6 +88,15 @@ struct ReturnedRuns: Sendable {
         return run
     }
 
+    /// Puts these runs in the place of all others; they must not overlap.
+    mutating func restore(ascending restored: [ReturnedRun]) {
+        runs = restored.reversed()
+        count = restored.reduce(0) { $0 + Int($1.count) }
+    }
+
+    /// Runs of messages.
+    var runCount: Int { runs.count }
+
     /// Drops everything.
     mutating func removeAll() {
         runs = []

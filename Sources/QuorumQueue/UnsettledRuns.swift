@@ -40,6 +40,9 @@ struct UnsettledRuns: Sendable {
     /// Messages.
     private(set) var count = 0
 
+    /// Runs, without the holes.
+    var runCount: Int { runs.count - head - holes }
+
     /// Adds messages with higher numbers than any before.
     mutating func append(_ run: UnsettledRun) {
         count += Int(run.count)

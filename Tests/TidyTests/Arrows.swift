@@ -2,8 +2,8 @@
 enum Arrows {
     /// The targets from the bottom up: one may import those before it.
     static let order = [
-        "CPlatform", "Primitives", "AMQP", "Raft", "QuorumQueue", "QueueClient", "Topology", "LogStore", "PeerLink",
-        "Replication", "Broker", "Management", "Simulation", "AMQPClient", "Bench", "warren",
+        "CLZ4", "CPlatform", "Primitives", "AMQP", "Raft", "QuorumQueue", "QueueClient", "Topology", "LogStore",
+        "PeerLink", "Replication", "Broker", "Management", "Simulation", "AMQPClient", "Bench", "warren",
     ]
 
     /// Targets that see a broker from outside only, and what of ours they may import.

@@ -33,7 +33,7 @@ import Testing
 
     /// Targets of C carry their documentation in the header.
     @Test func everyModuleHasItsPage() throws {
-        for target in try Repository.this.targets(in: "Sources") where target != "CPlatform" {
+        for target in try Repository.this.targets(in: "Sources") where !["CLZ4", "CPlatform"].contains(target) {
             let path = "Sources/\(target)/\(target).docc/\(target).md"
             guard let page = Repository.this.text(of: path) else {
                 Issue.record("\(path) is missing")
