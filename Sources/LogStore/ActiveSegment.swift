@@ -69,4 +69,23 @@ struct LogStart<D: Disk>: Sendable {
     var salts: SeededRandom
     var nextSequence: UInt64
     var chain: FrameChain
+    /// Of all segments that hold frames, and the active one.
+    var accounts: SegmentAccounts
+    var ledger = ControlLedger()
+    /// Of sealed segments whose footers are damaged.
+    var contents: [SegmentContents]
+
+    /// Counts what was recovered as live. Everything else is dead.
+    mutating func settle(
+        _ store: RecoveredStore, controls: [ControlRecord], evidence: [ControlRecord],
+        suppressors: [(item: RecoveredItem, bound: UInt32)]
+    ) {
+        for group in store.groups {
+            for entry in group.retained { accounts.add(entry.segment, bytes: Int(entry.length)) }
+            for entry in group.entries { accounts.add(entry.segment, bytes: Int(entry.length)) }
+        }
+        for (item, bound) in suppressors { ledger.add(ControlRecord(item), bound: bound, accounts: &accounts) }
+        for control in controls { ledger.add(control, accounts: &accounts) }
+        for control in evidence { ledger.keep(control, accounts: &accounts) }
+    }
 }

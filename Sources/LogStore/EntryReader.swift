@@ -8,6 +8,9 @@ public enum EntryReadFailure: Error, Hashable, Sendable {
 }
 
 /// Reads entries from their locations, neighbours with one call. Used by one thread at a time.
+///
+/// Of a segment that was retired meanwhile nothing is read: its file is gone, or its descriptor, still open, gives
+/// bytes that are not the entry. The entry is at the place that its relocation named.
 public struct EntryReader<D: Disk>: Sendable {
     private let disk: D
     /// Files held open, the least recently used first. Few: reads go forward through the log.
@@ -46,6 +49,12 @@ public struct EntryReader<D: Disk>: Sendable {
     public mutating func close() {
         for entry in open { disk.close(entry.file) }
         open = []
+    }
+
+    /// Closes the file of a segment that was retired.
+    public mutating func forget(_ segment: UInt32) {
+        guard let index = open.lastIndex(where: { $0.segment == segment }) else { return }
+        disk.close(open.remove(at: index).file)
     }
 
     private func runEnd(in locations: [EntryLocation], from start: Int) -> Int {

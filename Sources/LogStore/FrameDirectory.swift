@@ -10,8 +10,8 @@ import Primitives
 ///      8  u64 sequence    log sequence number of the first; a relocated copy keeps its number
 ///     16  u64 group
 ///     24  u64 index       entries: of the first; truncate: the first index dropped;
-///                        hard state: the vote's node, 0 for none
-///     32  u64 term        entries, hard state; else 0
+///                        hard state: the vote's node, 0 for none; snapshot chunk and current: the snapshot's
+///     32  u64 term        entries, hard state, snapshot chunk and current; else 0
 ///     40  count × { u32 length, u32 CRC32C of the record's bytes }
 ///
 /// Hard state, truncate and removal are wholly in the directory: their records have no bytes, and the next frame
@@ -44,40 +44,71 @@ struct DirectoryEncoder: ~Copyable {
     private var runGroup = GroupID.topology
     private var runTerm = Term.zero
     private var runNext = LogIndex.zero
+    private var runNextSequence: UInt64 = 0
+    private var isRunRelocated = false
 
     var isEmpty: Bool { writer.isEmpty }
 
     /// Adds an entry; `sequence` follows that of the record before.
     mutating func entry(_ entry: Entry, sequence: UInt64, checksum: UInt32) {
-        if runCount > 0, entry.group == runGroup, entry.term == runTerm, entry.index == runNext {
+        self.entry(
+            entry.group, entry.index, entry.term, sequence: sequence, length: UInt32(entry.bytes.count),
+            checksum: checksum, isRelocated: false)
+    }
+
+    /// Adds a copy of a record.
+    mutating func relocated(_ record: PlacedRecord) {
+        if record.kind == .entries {
+            entry(
+                record.group, LogIndex(record.index), record.term, sequence: record.sequence, length: record.length,
+                checksum: record.checksum, isRelocated: true)
+        } else {
+            single(
+                record.kind, sequence: record.sequence, group: record.group, index: record.index, term: record.term,
+                length: Int(record.length), checksum: record.checksum, isRelocated: true)
+        }
+    }
+
+    private mutating func entry(
+        _ group: GroupID, _ index: LogIndex, _ term: Term, sequence: UInt64, length: UInt32, checksum: UInt32,
+        isRelocated: Bool
+    ) {
+        if runCount > 0, group == runGroup, term == runTerm, index == runNext, sequence == runNextSequence,
+            isRelocated == isRunRelocated
+        {
             runCount += 1
             writer.overwrite(at: runStart + 4, with: runCount)
         } else {
             runStart = writer.count
             runCount = 1
-            runGroup = entry.group
-            runTerm = entry.term
-            head(.entries, sequence: sequence, group: entry.group, index: entry.index.rawValue, term: entry.term)
+            runGroup = group
+            runTerm = term
+            isRunRelocated = isRelocated
+            head(
+                .entries, sequence: sequence, group: group, index: index.rawValue, term: term, isRelocated: isRelocated)
         }
-        runNext = entry.index.next
-        writer.write(UInt32(entry.bytes.count))
+        runNext = index.next
+        runNextSequence = sequence + 1
+        writer.write(length)
         writer.write(checksum)
     }
 
     /// Adds any other record.
     mutating func single(
         _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64 = 0, term: Term = .zero,
-        length: Int = 0, checksum: UInt32 = 0
+        length: Int = 0, checksum: UInt32 = 0, isRelocated: Bool = false
     ) {
         runCount = 0
-        head(kind, sequence: sequence, group: group, index: index, term: term)
+        head(kind, sequence: sequence, group: group, index: index, term: term, isRelocated: isRelocated)
         writer.write(UInt32(length))
         writer.write(checksum)
     }
 
-    private mutating func head(_ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64, term: Term) {
+    private mutating func head(
+        _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64, term: Term, isRelocated: Bool
+    ) {
         writer.write(kind.rawValue)
-        writer.write(UInt8(0))
+        writer.write(UInt8(isRelocated ? 1 : 0))
         writer.write(UInt16(0))
         writer.write(UInt32(1))
         writer.write(sequence)

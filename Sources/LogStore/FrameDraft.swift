@@ -22,9 +22,17 @@ struct FrameDraft: Sendable {
     var recordsLength: Int
     /// The offsets of the locations count from the first record.
     var completions: [LogCompletion]
+    /// The records that are no entries; their segment is not known yet.
+    var controls: [ControlRecord] = []
+    /// Copies, the offsets counting from the first record, and what they are copies of.
+    var copies: [(record: PlacedRecord, offset: Int)] = []
+    /// The active segment when it was asked which of them are live.
+    var copiesAsked: UInt32 = 0
 
-    /// Builds the directory of `submissions`; sequence numbers go on from `sequence`.
-    init(_ submissions: [Submission], flags: FrameHeader.Flags, sequence: inout UInt64) {
+    /// Builds the directory of `submissions`; sequence numbers go on from `sequence`. Copies come last and keep theirs.
+    init(
+        _ submissions: [Submission], copies batch: RelocationBatch?, flags: FrameHeader.Flags, sequence: inout UInt64
+    ) {
         self.flags = flags
         var encoder = DirectoryEncoder()
         directory = Bytes()
@@ -40,6 +48,14 @@ struct FrameDraft: Sendable {
                 sequence += 1
             }
             completions.append(LogCompletion(ticket: submission.ticket, locations: locations))
+        }
+        if let batch {
+            copiesAsked = batch.asked
+            for copy in batch.records {
+                encoder.relocated(copy.record)
+                copies.append((copy.record, recordsLength))
+                append(copy.payload)
+            }
         }
         directory = encoder.finish()
     }
@@ -58,22 +74,37 @@ struct FrameDraft: Sendable {
             append(entry.bytes)
         case .hardState(let group, let term, let vote):
             precondition(vote?.rawValue != 0, "nodes count from 1")
-            encoder.single(
-                .hardState, sequence: sequence, group: group, index: UInt64(vote?.rawValue ?? 0), term: term)
+            add(
+                ControlRecord(.hardState, sequence, group, index: UInt64(vote?.rawValue ?? 0), term: term), [], &encoder
+            )
         case .truncate(let group, let from):
-            encoder.single(.truncate, sequence: sequence, group: group, index: from.rawValue)
+            add(ControlRecord(.truncate, sequence, group, index: from.rawValue), [], &encoder)
         case .groupRemoved(let group):
-            encoder.single(.groupRemoved, sequence: sequence, group: group)
+            add(ControlRecord(.groupRemoved, sequence, group), [], &encoder)
         case .configuration(let group, let bytes):
-            encoder.single(
-                .configuration, sequence: sequence, group: group, length: bytes.count,
-                checksum: CRC32C.checksum(bytes))
-            append(bytes)
+            add(ControlRecord(.configuration, sequence, group), [bytes], &encoder)
         case .groupCreated(let group, let bytes):
-            encoder.single(
-                .groupCreated, sequence: sequence, group: group, length: bytes.count, checksum: CRC32C.checksum(bytes))
-            append(bytes)
+            add(ControlRecord(.groupCreated, sequence, group), [bytes], &encoder)
+        case .snapshotChunk(let chunk):
+            var control = ControlRecord(
+                .snapshotChunk, sequence, chunk.group, index: chunk.index.rawValue, term: chunk.term)
+            control.chunkOffset = chunk.offset
+            add(control, chunk.payload, &encoder)
+        case .snapshotCurrent(let mark):
+            add(
+                ControlRecord(.snapshotCurrent, sequence, mark.group, index: mark.index.rawValue, term: mark.term),
+                [mark.payload], &encoder)
         }
+    }
+
+    private mutating func add(_ control: ControlRecord, _ parts: [Bytes], _ encoder: inout DirectoryEncoder) {
+        var control = control
+        control.length = parts.reduce(0) { $0 + $1.count }
+        encoder.single(
+            control.kind, sequence: control.sequence, group: control.group, index: control.index, term: control.term,
+            length: control.length, checksum: parts.reduce(0) { CRC32C.checksum($1, seed: $0) })
+        controls.append(control)
+        for part in parts { append(part) }
     }
 
     private mutating func append(_ bytes: Bytes) {

@@ -13,4 +13,15 @@ public struct FrameWrite<File: Sendable>: Sendable {
     public let parts: [Bytes]
     /// Bytes of all parts.
     public let byteCount: Int
+    /// What is written.
+    package let content: Content
+
+    /// What a write holds.
+    package enum Content: Sendable {
+        case frame
+        /// A frame of relocated records only.
+        case copies
+        /// A segment's footer.
+        case footer
+    }
 }

@@ -15,6 +15,10 @@ public enum LogRecord: Sendable {
     case groupCreated(group: GroupID, Bytes)
     /// The group's records before this one mean nothing any more.
     case groupRemoved(group: GroupID)
+    /// A part of a snapshot; means nothing before its mark.
+    case snapshotChunk(SnapshotChunk)
+    /// The snapshot whose chunks were staged before is current; its predecessors mean nothing any more.
+    case snapshotCurrent(SnapshotMark)
 }
 
 /// The kind of a record as it stands in a frame's directory. Part of the format: values never change their meaning.
@@ -23,9 +27,9 @@ enum RecordKind: UInt8, Sendable {
     case hardState = 2
     case configuration = 3
     case truncate = 4
-    /// Reserved: a part of a machine's snapshot; index and term are the snapshot's.
+    /// A part of a machine's snapshot; index and term are the snapshot's.
     case snapshotChunk = 5
-    /// Reserved: the snapshot of that index and term is complete and current.
+    /// The snapshot of that index and term is complete and current.
     case snapshotCurrent = 6
     case groupCreated = 7
     case groupRemoved = 8
@@ -38,6 +42,8 @@ extension LogRecord {
         case .entry(let entry): entry.bytes.count
         case .configuration(_, let bytes), .groupCreated(_, let bytes): bytes.count
         case .hardState, .truncate, .groupRemoved: 0
+        case .snapshotChunk(let chunk): SnapshotChunk.headSize + chunk.bytes.count
+        case .snapshotCurrent(let mark): mark.payload.count
         }
     }
 }

@@ -4,6 +4,11 @@ import Primitives
 struct LogReplay {
     private var groups: [GroupID: GroupReplay] = [:]
     private var removed: Set<GroupID> = []
+    /// Truncations and removals, ascending by sequence number, and for each the highest segment that it stands in or
+    /// that holds an older record of its group: a copy made while it was written may stand behind it.
+    private(set) var suppressors: [(item: RecoveredItem, bound: UInt32)] = []
+    /// The highest segment that holds a record of the group, of those applied.
+    private var highestSegments: [GroupID: UInt32] = [:]
     /// The number after the highest met.
     private(set) var nextSequence: UInt64 = 1
 
@@ -19,6 +24,12 @@ struct LogReplay {
             }.map(\.element)
         for item in ordered {
             nextSequence = max(nextSequence, item.item.lastSequence + 1)
+            let highest = max(highestSegments[item.item.group] ?? 0, item.segment)
+            highestSegments[item.item.group] = highest
+            if item.item.kind.isSuppressor {
+                if suppressors.last?.item.item.sequence == item.item.sequence { suppressors.removeLast() }
+                suppressors.append((item, highest))
+            }
             apply(item)
         }
     }
@@ -31,10 +42,8 @@ struct LogReplay {
             removed.insert(group)
         case .groupCreated:
             removed.remove(group)
-            groups[group, default: GroupReplay()].created = item
-        case .snapshotChunk, .snapshotCurrent:
-            break
-        case .entries, .hardState, .configuration, .truncate:
+            groups[group, default: GroupReplay()].apply(item)
+        case .entries, .hardState, .configuration, .truncate, .snapshotChunk, .snapshotCurrent:
             // What a removal left behind means nothing.
             if !removed.contains(group) { groups[group, default: GroupReplay()].apply(item) }
         }
@@ -42,101 +51,27 @@ struct LogReplay {
 
     var removedGroups: [GroupID] { removed.sorted() }
 
-    /// The groups, ascending by id.
-    /// - Parameter payload: reads and verifies the bytes of a record.
-    func recovered(mayVote: Bool, payload: (RecoveredItem) -> Bytes?) -> [RecoveredGroup] {
+    /// The groups, ascending by id, and the records of each that still count.
+    /// - Parameters:
+    ///   - isIdentityLost: records are missing of which nothing is known.
+    ///   - payload: reads and verifies the bytes of a record.
+    func recovered(
+        isIdentityLost: Bool, payload: (RecoveredItem) -> Bytes?
+    ) -> [(group: RecoveredGroup, controls: [ControlRecord], evidence: ControlRecord?)] {
         groups.sorted { $0.key < $1.key }.map { group, replay in
             let created = replay.created.map(payload)
             let configuration = replay.configuration.map(payload)
+            let contents = replay.contents(isIdentityLost: isIdentityLost, payload: payload)
             // A group that does not know its members cannot tell a majority.
-            let isComplete = created != .some(nil) && configuration != .some(nil) && !replay.hasGap
-            return RecoveredGroup(
+            let isComplete = created != .some(nil) && configuration != .some(nil) && !contents.hasGap
+            let mayVote = !isIdentityLost && isComplete
+            let recovered = RecoveredGroup(
                 group: group, term: replay.term, vote: replay.vote, created: created ?? nil,
-                configuration: configuration ?? nil, entries: replay.entries, damaged: replay.damaged,
-                mayVote: mayVote && isComplete, mayLead: mayVote && isComplete && replay.damaged.isEmpty)
+                configuration: configuration ?? nil, snapshot: contents.snapshot?.recovered,
+                retained: contents.retained, missing: contents.missing, entries: contents.entries,
+                damaged: contents.damaged, mayVote: mayVote,
+                mayLead: mayVote && contents.damaged.isEmpty && contents.missing.isEmpty)
+            return (recovered, replay.controls + (contents.snapshot?.controls ?? []), contents.evidence)
         }
-    }
-}
-
-/// What is known of one group.
-private struct GroupReplay {
-    var term = Term.zero
-    var vote: NodeID?
-    var created: RecoveredItem?
-    var configuration: RecoveredItem?
-    /// Contiguous by index.
-    var entries: [EntryLocation] = []
-    /// Ascending.
-    var damaged: [LogIndex] = []
-    /// Entries are missing between two that are there.
-    var hasGap = false
-
-    mutating func apply(_ item: RecoveredItem) {
-        switch item.item.kind {
-        case .hardState: applyHardState(item.item)
-        case .configuration: configuration = item
-        case .truncate: truncate(from: LogIndex(item.item.index))
-        case .entries: applyEntries(item)
-        case .groupCreated, .groupRemoved, .snapshotChunk, .snapshotCurrent: break
-        }
-    }
-
-    private mutating func applyHardState(_ item: DirectoryItem) {
-        let vote = item.index == 0 ? nil : NodeID(UInt16(truncatingIfNeeded: item.index))
-        if item.term > term {
-            term = item.term
-            self.vote = vote
-        } else if item.term == term, self.vote == nil {
-            self.vote = vote
-        }
-    }
-
-    private mutating func applyEntries(_ item: RecoveredItem) {
-        var offset = item.offset
-        for (position, record) in item.item.records.enumerated() {
-            let location = EntryLocation(
-                group: item.item.group, index: LogIndex(item.item.index + UInt64(position)), term: item.item.term,
-                segment: item.segment, offset: UInt32(clamping: offset), length: record.length,
-                checksum: record.checksum)
-            add(location, isDamaged: item.damaged.contains(position))
-            if item.offset != 0 { offset += Int(record.length) }
-        }
-    }
-
-    private mutating func add(_ location: EntryLocation, isDamaged: Bool) {
-        guard let first = entries.first?.index, let last = entries.last?.index else {
-            entries.append(location)
-            if isDamaged { damaged.append(location.index) }
-            return
-        }
-        if location.index == last.next {
-            entries.append(location)
-            if isDamaged { damaged.append(location.index) }
-        } else if location.index >= first && location.index <= last {
-            replace(with: location, isDamaged: isDamaged, at: Int(location.index - first))
-        } else {
-            hasGap = true
-        }
-    }
-
-    private mutating func replace(with location: EntryLocation, isDamaged: Bool, at position: Int) {
-        if entries[position].term == location.term {
-            // A repaired or relocated copy. A damaged one does not replace anything.
-            guard !isDamaged else { return }
-            entries[position] = location
-            damaged.removeAll { $0 == location.index }
-        } else {
-            // Another entry at the same index: the truncation before it says the same.
-            truncate(from: location.index)
-            entries.append(location)
-            if isDamaged { damaged.append(location.index) }
-        }
-    }
-
-    private mutating func truncate(from index: LogIndex) {
-        guard let first = entries.first?.index else { return }
-        let kept = index > first ? Int(clamping: index - first) : 0
-        if kept < entries.count { entries.removeLast(entries.count - kept) }
-        damaged.removeAll { $0 >= index }
     }
 }

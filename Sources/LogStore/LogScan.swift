@@ -37,6 +37,15 @@ struct LogScan<D: Disk> {
         try scanFrames(of: index, in: &window)
     }
 
+    /// Goes on behind segments that reclamation has emptied. They came after the frames met so far, which so are proven
+    /// to have been synced.
+    mutating func pass(_ range: RetiredRange) throws(LogStoreFailure) {
+        try settlePending(repeated: nil)
+        if range.firstFrame > chain.number + 1 { loseFrames(range.firstFrame - chain.number - 1) }
+        guard range.lastFrame > chain.number else { return }
+        chain = FrameChain(number: range.lastFrame, checksum: range.lastChecksum, directory: Bytes())
+    }
+
     /// Notes that records are missing: a segment is not there or unreadable, or an earlier start met such a loss.
     mutating func loseSegment() { isIdentityLost = true }
 
@@ -92,7 +101,7 @@ struct LogScan<D: Disk> {
     // MARK: Open segments
 
     private func looksUnused(_ window: inout ScanWindow<D>) -> Bool {
-        let count = min(64 << 10, window.fileLength - SegmentHeader.size)
+        let count = min(SegmentPreparation<D>.clearedSize, window.fileLength) - SegmentHeader.size
         guard count > 0 else { return true }
         return window.bytes(at: SegmentHeader.size, count: count)?.withUnsafeBytes { $0.isAllZero } ?? false
     }
@@ -117,6 +126,8 @@ struct LogScan<D: Disk> {
     }
 
     private mutating func noteGarbage(at position: Int, of index: Int, in window: inout ScanWindow<D>) {
+        // A recycled file is full of what it held before.
+        guard segments[index].header.generation == 0 else { return }
         let count = min(SegmentHeader.alignment, window.fileLength - position)
         let isZero = window.bytes(at: position, count: count)?.withUnsafeBytes { $0.isAllZero } ?? false
         if !isZero { segments[index].garbageEnd = position + count }
@@ -183,6 +194,7 @@ struct LogScan<D: Disk> {
             FrameSummary(
                 number: frame.header.number - 1, recordsOffset: base, recordsLength: 0, holdsDamage: true,
                 directory: directory))
+        segments[index].lastChecksum = frame.header.previousChecksum
         report.frames += 1
         chain = FrameChain(
             number: frame.header.number - 1, checksum: frame.header.previousChecksum, directory: directory)
@@ -225,6 +237,7 @@ struct LogScan<D: Disk> {
                 number: frame.header.number, recordsOffset: frame.recordsOffset,
                 recordsLength: frame.header.recordsLength, holdsDamage: holdsDamage, directory: directory))
         segments[index].end = frame.header.end
+        segments[index].lastChecksum = frame.checksum
         report.frames += 1
         report.cleanStop = frame.header.flags.contains(.cleanStop)
     }
@@ -268,20 +281,4 @@ struct LogScan<D: Disk> {
 
 extension Bytes {
     fileprivate func ifIntact(_ checksum: UInt32) -> Bytes? { CRC32C.checksum(self) == checksum ? self : nil }
-}
-
-extension SegmentFooter {
-    /// The frames of a footer that agrees with its trailer.
-    fileprivate static func frames(of footer: Bytes, place: Place) -> [FrameSummary]? {
-        do throws(DecodingFailure) {
-            let frames = try decodeFrames(footer)
-            let isOrdered = zip(frames, frames.dropFirst()).allSatisfy { $0.number < $1.number }
-            guard frames.count == place.count, frames.first?.number ?? 0 == place.firstNumber, isOrdered else {
-                return nil
-            }
-            return frames
-        } catch {
-            return nil
-        }
-    }
 }

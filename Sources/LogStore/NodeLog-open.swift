@@ -12,8 +12,10 @@ extension NodeLog {
         let store = StoreID(high: randomness.next(), low: randomness.next())
         try opening.identify(newStore: store)
         let recovered = try opening.recover()
-        let start = try opening.makeStart(configuration: configuration, nextSequence: recovered.nextSequence)
-        return (NodeLog(start, disk: disk, configuration: configuration), recovered.store(opening))
+        var start = try opening.makeStart(configuration: configuration, nextSequence: recovered.nextSequence)
+        let (found, controls, evidence) = recovered.store(opening)
+        start.settle(found, controls: controls, evidence: evidence, suppressors: recovered.suppressors)
+        return (NodeLog(start, disk: disk, configuration: configuration), found)
     }
 }
 
@@ -50,6 +52,7 @@ struct LogOpening<D: Disk> {
         numbers = names.compactMap(SegmentName.number).sorted()
         if names.contains(StoreIdentity.fileName) {
             identity = try StoreIdentity.read(from: disk)
+            try removeRetired()
             guard identity.incarnation.rawValue < .max else { throw .identityDamaged }
             if identity.hasLostRecords || identity.lastSegment > numbers.last ?? 0 { scan.loseSegment() }
         } else {
@@ -61,25 +64,44 @@ struct LogOpening<D: Disk> {
         try identity.write(to: disk)
     }
 
+    /// What is listed as retired was kept to be recycled, or a crash came before it was removed.
+    private mutating func removeRetired() throws(LogStoreFailure) {
+        let retired = numbers.filter { identity.retired.range(of: $0) != nil }
+        guard !retired.isEmpty else { return }
+        for number in retired {
+            try disking { () throws(DiskFailure) in try disk.remove(SegmentName.name(of: number)) }
+        }
+        try disking { () throws(DiskFailure) in try disk.syncDirectory() }
+        numbers.removeAll { retired.contains($0) }
+    }
+
     // MARK: Recovery
 
     /// Scans the segments, clears the torn tail, and writes once more what may be in memory only.
     mutating func recover() throws(LogStoreFailure) -> RecoveredLog {
+        var retired = identity.retired[...]
         for number in numbers {
+            while let range = retired.first, range.first < number {
+                try scan.pass(range)
+                retired.removeFirst()
+            }
             guard let segment = try find(number) else {
                 scan.loseSegment()
                 continue
             }
             try scan.scan(segment)
         }
+        for range in retired { try scan.pass(range) }
         doubtful = try scan.finish()
-        for segment in scan.segments where segment.isSealed && !numbers.contains(segment.next) { scan.loseSegment() }
+        let next = scan.segments.filter(\.isSealed).map(\.next) + identity.retired.map(\.next)
+        for segment in next where !numbers.contains(identity.retired.existing(from: segment)) { scan.loseSegment() }
         if scan.isIdentityLost && !identity.hasLostRecords {
             identity.hasLostRecords = true
             try identity.write(to: disk)
         }
         try clean()
-        return RecoveredLog(LogReplay(scan.items), hasRecords: !scan.items.isEmpty)
+        return RecoveredLog(
+            LogReplay(scan.items), hasRecords: !scan.items.isEmpty || !identity.retired.isEmpty)
     }
 
     private func find(_ number: UInt32) throws(LogStoreFailure) -> FoundSegment<D.File>? {
@@ -101,20 +123,33 @@ struct LogOpening<D: Disk> {
 
     /// The position in `scan.segments` of the segment that takes the next frame.
     private var activePosition: Int? {
-        guard let last = scan.segments.lastIndex(where: { $0.isSealed || !$0.frames.isEmpty }) else {
+        let last = scan.segments.lastIndex { $0.isSealed || !$0.frames.isEmpty }
+        let segment = last.map { scan.segments[$0].header.segment } ?? 0
+        let next: UInt32
+        if let retired = identity.retired.last, retired.last > segment {
+            next = retired.next
+        } else if let last {
+            guard scan.segments[last].isSealed else { return last }
+            next = identity.retired.existing(from: scan.segments[last].next)
+        } else {
             return scan.segments.isEmpty ? nil : 0
         }
-        guard scan.segments[last].isSealed else { return last }
-        let next = scan.segments[last].next
         return scan.segments.firstIndex { $0.header.segment == next }
     }
 
     private mutating func clean() throws(LogStoreFailure) {
         if let activePosition {
             for position in scan.segments.indices.dropFirst(activePosition) {
-                let segment = scan.segments[position]
+                var segment = scan.segments[position]
+                let isTorn = segment.garbageEnd > segment.end
+                if position == activePosition && segment.header.generation > 0 {
+                    // Of a recycled file only a torn frame with a readable header can be told from what was there
+                    // before. The next header's place is cleared in any case.
+                    let next = min(segment.end + SegmentHeader.alignment, segment.length)
+                    segment.garbageEnd = max(segment.garbageEnd, next)
+                }
                 guard !segment.isSealed, segment.garbageEnd > segment.end else { continue }
-                scan.noteTorn(segment.garbageEnd - segment.end)
+                if isTorn { scan.noteTorn(segment.garbageEnd - segment.end) }
                 try disking { () throws(DiskFailure) in
                     try clear(segment.file, segment.end..<segment.garbageEnd)
                 }
@@ -166,6 +201,9 @@ struct LogOpening<D: Disk> {
     ) throws(LogStoreFailure) -> LogStart<D> {
         var highest = max(identity.lastSegment, numbers.last ?? 0)
         for segment in scan.segments { highest = max(highest, segment.next) }
+        if let retired = identity.retired.last { highest = max(highest, retired.next) }
+        var accounts = SegmentAccounts()
+        var contents: [SegmentContents] = []
         var active: ActiveSegment<D.File>
         var ready: [PreparedSegment<D.File>] = []
         if let position = activePosition {
@@ -176,7 +214,14 @@ struct LogOpening<D: Disk> {
             for segment in scan.segments[(position + 1)...] {
                 ready.append(PreparedSegment(header: segment.header, file: segment.file, length: segment.length))
             }
-            for segment in scan.segments[..<position] { disk.close(segment.file) }
+            for segment in scan.segments[..<position] {
+                if segment.isSealed || !segment.frames.isEmpty {
+                    accounts.open(segment.header.segment, size: segment.length)
+                    accounts.seal(segment.header.segment, size: segment.length)
+                }
+                if !segment.isSealed { contents.append(self.contents(of: segment)) }
+                disk.close(segment.file)
+            }
         } else {
             for segment in scan.segments { disk.close(segment.file) }
             highest += 1
@@ -184,9 +229,19 @@ struct LogOpening<D: Disk> {
             identity.lastSegment = highest
             try identity.write(to: disk)
         }
+        accounts.open(active.header.segment, size: active.fileLength)
         return LogStart(
             identity: identity, active: active, ready: ready, nextSegment: highest + 1, salts: salts,
-            nextSequence: nextSequence, chain: scan.chain)
+            nextSequence: nextSequence, chain: scan.chain, accounts: accounts, contents: contents)
+    }
+
+    /// What stands for the footer of a segment whose own is damaged.
+    private func contents(of segment: FoundSegment<D.File>) -> SegmentContents {
+        let number = segment.header.segment
+        let behind = numbers.filter { $0 > number } + identity.retired.map(\.first).filter { $0 > number }
+        return SegmentContents(
+            segment: number, generation: segment.header.generation, length: segment.length, frames: segment.frames,
+            lastChecksum: segment.lastChecksum, next: behind.min() ?? 0)
     }
 
     private mutating func makeSegment(
@@ -211,12 +266,18 @@ struct RecoveredLog {
     }
 
     var nextSequence: UInt64 { replay.nextSequence }
+    var suppressors: [(item: RecoveredItem, bound: UInt32)] { replay.suppressors }
 
-    func store<D: Disk>(_ opening: LogOpening<D>) -> RecoveredStore {
-        RecoveredStore(
+    /// The store as its user sees it, and the records other than entries that still count.
+    /// Evidence is what shows that other records are damaged.
+    func store<D: Disk>(
+        _ opening: LogOpening<D>
+    ) -> (store: RecoveredStore, controls: [ControlRecord], evidence: [ControlRecord]) {
+        let groups = replay.recovered(isIdentityLost: !opening.mayVote) { opening.payload(of: $0) }
+        let store = RecoveredStore(
             storeID: opening.identity.storeID, incarnation: opening.identity.incarnation,
-            isFresh: !hasRecords && opening.mayVote, mayVote: opening.mayVote,
-            groups: replay.recovered(mayVote: opening.mayVote) { opening.payload(of: $0) },
+            isFresh: !hasRecords && opening.mayVote, mayVote: opening.mayVote, groups: groups.map(\.group),
             removedGroups: replay.removedGroups, report: opening.report)
+        return (store, groups.flatMap(\.controls), groups.compactMap(\.evidence))
     }
 }

@@ -16,10 +16,12 @@ public struct NodeLog<D: Disk>: Sendable {
     public let incarnation: Incarnation
 
     /// The segment that takes frames. Its frames are numbered without gaps up to `chain.number`.
-    private var active: ActiveSegment<D.File>
+    private(set) var active: ActiveSegment<D.File>
     /// Segments that follow `active`, ascending by number.
-    private var ready: [PreparedSegment<D.File>]
+    private(set) var ready: [PreparedSegment<D.File>]
     private var isPreparing = false
+    /// Emptied files that become the next segments; listed as retired.
+    var spares: [SpareSegment] = []
     private var nextSegment: UInt32
     private var salts: SeededRandom
     private var nextSequence: UInt64
@@ -31,6 +33,22 @@ public struct NodeLog<D: Disk>: Sendable {
     private var draft: FrameDraft?
     private var inFlight: InFlight?
     private var attestation: Attestation
+
+    /// As it stands in the file `store`.
+    var identity: StoreIdentity
+    var accounts: SegmentAccounts
+    var ledger: ControlLedger
+    var reclaimer: SegmentReclaimer
+    /// Copies that wait for a frame.
+    var stagedCopies: RelocationBatch?
+    /// Copies that became durable and were not yet taken.
+    var durableCopies: [Relocation] = []
+    var retiredSegments: [UInt32] = []
+    /// Copies are in a frame that is not durable yet.
+    var isCopyUnderWay: Bool { draft?.copies.isEmpty == false || inFlight?.draft?.copies.isEmpty == false }
+    /// Submissions staged and submissions durable, in all.
+    private(set) var stagedCount: UInt64 = 0
+    private(set) var durableCount: UInt64 = 0
 
     private struct InFlight: Sendable {
         var write: FrameWrite<D.File>
@@ -60,11 +78,15 @@ public struct NodeLog<D: Disk>: Sendable {
         nextSequence = start.nextSequence
         chain = start.chain
         attestation = chain.directory.isEmpty ? .notNeeded : .wanted
+        identity = start.identity
+        accounts = start.accounts
+        ledger = start.ledger
+        reclaimer = SegmentReclaimer(contents: start.contents)
     }
 
     /// Whether `prepareFrame` has something to write.
     public var hasWork: Bool {
-        !staged.isEmpty || draft != nil || attestation == .requested || attestation == .cleanStop
+        !staged.isEmpty || draft != nil || stagedCopies != nil || attestation == .requested || attestation == .cleanStop
     }
 
     /// Whether the last durable frame wants its attestation after `LogConfiguration.attestationDelay` of idleness.
@@ -91,6 +113,7 @@ public struct NodeLog<D: Disk>: Sendable {
 
     mutating func stage(_ submission: Submission) {
         stagedBytes += submission.byteCount
+        stagedCount += 1
         staged.append(submission)
     }
 
@@ -129,7 +152,9 @@ public struct NodeLog<D: Disk>: Sendable {
         }
         inFlight = nil
         guard let header = done.header, let draft = done.draft else {
+            accounts.seal(write.segment, size: write.offset + write.byteCount)
             switchSegment()
+            accounts.open(active.header.segment, size: active.fileLength)
             return []
         }
         chain = FrameChain(number: header.number, checksum: done.checksum, directory: draft.directory)
@@ -140,6 +165,8 @@ public struct NodeLog<D: Disk>: Sendable {
         if attestation != .cleanStop || header.flags.contains(.cleanStop) {
             attestation = draft.directory.isEmpty ? .notNeeded : .wanted
         }
+        durableCount += UInt64(draft.completions.count)
+        account(for: draft, in: header.segment, recordsOffset: header.offset + header.headLength)
         return draft.completions
     }
 
@@ -153,11 +180,14 @@ public struct NodeLog<D: Disk>: Sendable {
             staged.popFirst()
         }
         stagedBytes -= bytes
-        if batch.isEmpty {
+        // Nothing is copied any more while the log is stopped.
+        let copies = attestation == .cleanStop ? nil : stagedCopies
+        stagedCopies = nil
+        if batch.isEmpty && copies == nil {
             guard attestation == .requested || attestation == .cleanStop else { return nil }
             if attestation == .cleanStop { flags.insert(.cleanStop) }
         }
-        return FrameDraft(batch, flags: flags, sequence: &nextSequence)
+        return FrameDraft(batch, copies: copies, flags: flags, sequence: &nextSequence)
     }
 
     private mutating func place(_ draft: FrameDraft) -> FrameWrite<D.File> {
@@ -184,7 +214,8 @@ public struct NodeLog<D: Disk>: Sendable {
         draft.settle(segment: header.segment, recordsOffset: header.offset + header.headLength)
         let write = FrameWrite(
             file: active.file, segment: header.segment, offset: header.offset, parts: parts,
-            byteCount: header.end - header.offset)
+            byteCount: header.end - header.offset,
+            content: draft.completions.isEmpty && !draft.copies.isEmpty ? .copies : .frame)
         inFlight = InFlight(write: write, header: header, checksum: checksum, draft: draft)
         return write
     }
@@ -204,7 +235,8 @@ public struct NodeLog<D: Disk>: Sendable {
         let start = active.footerStart
         let bytes = footer.encode(at: start, seed: active.header.seed)
         let write = FrameWrite(
-            file: active.file, segment: active.header.segment, offset: start, parts: [bytes], byteCount: bytes.count)
+            file: active.file, segment: active.header.segment, offset: start, parts: [bytes], byteCount: bytes.count,
+            content: .footer)
         inFlight = InFlight(write: write, header: nil, checksum: 0, draft: nil)
         return write
     }
@@ -223,10 +255,12 @@ public struct NodeLog<D: Disk>: Sendable {
 
     private mutating func startPreparation() -> SegmentPreparation<D> {
         isPreparing = true
+        let spare = spares.popLast()
         let header = SegmentHeader(
-            segment: nextSegment, generation: 0, storeID: storeID, salt: salts.next(), incarnation: incarnation)
+            segment: nextSegment, generation: spare.map { $0.generation + 1 } ?? 0, storeID: storeID,
+            salt: salts.next(), incarnation: incarnation)
         nextSegment += 1
-        return SegmentPreparation(disk: disk, header: header, size: configuration.segmentSize)
+        return SegmentPreparation(disk: disk, header: header, size: configuration.segmentSize, spare: spare)
     }
 
     /// Takes over a segment made ready.

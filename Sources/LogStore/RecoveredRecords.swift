@@ -42,6 +42,8 @@ struct FoundSegment<File: Sendable>: Sendable {
     /// Behind the last byte that is not zero, as far as the scan looked.
     var garbageEnd = 0
     var frames: [FrameSummary] = []
+    /// The last of these frames' header's checksum.
+    var lastChecksum: UInt32 = 0
 }
 
 extension RecoveredItem {

@@ -1,5 +1,25 @@
 public import Primitives
 
+/// The current snapshot of a group's machine.
+public struct RecoveredSnapshot: Sendable {
+    /// The last entry that it includes.
+    public var index: LogIndex
+    /// The term of that entry.
+    public var term: Term
+    /// The machine's state, as it was staged in chunks.
+    public var bytes: Bytes
+    /// The entries up to `index` that the state refers to: ascending, disjoint.
+    public var live: [ClosedRange<LogIndex>]
+
+    /// A snapshot with this content.
+    public init(index: LogIndex, term: Term, bytes: Bytes, live: [ClosedRange<LogIndex>]) {
+        self.index = index
+        self.term = term
+        self.bytes = bytes
+        self.live = live
+    }
+}
+
 /// What the log of one group held when the store was opened.
 public struct RecoveredGroup: Sendable {
     /// Whose log it is.
@@ -12,7 +32,15 @@ public struct RecoveredGroup: Sendable {
     public var created: Bytes?
     /// The newest configuration record.
     public var configuration: Bytes?
-    /// The entries, contiguous by index.
+    /// The current snapshot; nil when there is none.
+    public var snapshot: RecoveredSnapshot?
+    /// The entries up to the snapshot's index that its state refers to, ascending by index, with gaps.
+    public var retained: [EntryLocation] = []
+    /// Indices, ascending, that the snapshot's state refers to and whose entries were not found. A peer has them;
+    /// staged again, they are repaired.
+    public var missing: [LogIndex] = []
+    /// The entries behind the snapshot, contiguous by index, from the one after the snapshot's index on; from index 1
+    /// when there is no snapshot, unless records were lost.
     public var entries: [EntryLocation]
     /// Indices, ascending, of entries whose bytes are damaged: term, length and checksum in `entries` are right, a peer
     /// has the bytes. Staged again with the same index and term, an entry is repaired.
@@ -22,8 +50,8 @@ public struct RecoveredGroup: Sendable {
     /// False as long as entries are damaged or records may be missing.
     public var mayLead: Bool
 
-    /// Index of the last entry; zero without entries.
-    public var lastIndex: LogIndex { entries.last?.index ?? .zero }
+    /// Index of the last entry, or of the snapshot when no entry is behind it; zero without both.
+    public var lastIndex: LogIndex { entries.last?.index ?? snapshot?.index ?? .zero }
 }
 
 /// What `NodeLog.open` found.

@@ -7,33 +7,49 @@ public struct PreparedSegment<File: Sendable>: Sendable {
     let length: Int
 }
 
+/// The file of a segment that reclamation has emptied and that is kept to become another segment.
+struct SpareSegment: Hashable, Sendable {
+    var segment: UInt32
+    var generation: UInt32
+}
+
 /// Makes a segment, a bounded step at a time: writes real zeros (a file that is merely allocated or grows makes every
-/// fdatasync wait for the filesystem's journal), syncs, and gives the file its name only when it is durable.
+/// fdatasync wait for the filesystem's journal), syncs, and gives the file its name only when it is durable. A spare
+/// file is not filled again: the new header's salt tells its old frames from new ones.
 public struct SegmentPreparation<D: Disk>: Sendable {
     private let disk: D
     private let header: SegmentHeader
     private let size: Int
+    private let spare: SpareSegment?
+    private var isRenamed = false
     private var file: D.File?
     private var written = 0
     private let zeros: Bytes
 
     /// Bytes a step writes.
     public static var stepSize: Int { 1 << 20 }
+    /// Bytes at the beginning of a recycled file that are zero behind the header: an unused segment is known by them.
+    static var clearedSize: Int { 64 << 10 }
 
-    init(disk: D, header: SegmentHeader, size: Int) {
+    init(disk: D, header: SegmentHeader, size: Int, spare: SpareSegment? = nil) {
         self.disk = disk
         self.header = header
-        self.size = align(max(size, 4 * SegmentHeader.size), to: SegmentHeader.size)
+        self.size = SegmentPreparation.fileSize(size)
+        self.spare = spare
         var writer = ByteWriter(capacity: min(SegmentPreparation.stepSize, self.size))
         writer.writeZeros(min(SegmentPreparation.stepSize, self.size))
         zeros = writer.take()
     }
+
+    /// Bytes of the file of a segment that is to have `size` bytes.
+    static func fileSize(_ size: Int) -> Int { align(max(size, 4 * SegmentHeader.size), to: SegmentHeader.size) }
 
     private var name: String { SegmentName.name(of: header.segment) }
     private var temporaryName: String { name + SegmentName.temporarySuffix }
 
     /// Does one step; returns the segment after the last one.
     public mutating func step() throws(DiskFailure) -> PreparedSegment<D.File>? {
+        if let spare { return try recycle(spare) }
         let file: D.File
         if let open = self.file {
             file = open
@@ -51,6 +67,23 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         // Step by step, so that the device's queue stays short for the log's own syncs.
         try disk.sync(file)
         guard written == size else { return nil }
+        return try finish(file)
+    }
+
+    /// The old name goes first: a crash leaves a temporary file or one that is listed as retired, and both are removed.
+    private mutating func recycle(_ spare: SpareSegment) throws(DiskFailure) -> PreparedSegment<D.File> {
+        let oldName = SegmentName.name(of: spare.segment)
+        let file = try disk.open(oldName)
+        self.file = file
+        try disk.rename(oldName, to: temporaryName)
+        isRenamed = true
+        let cleared = min(SegmentPreparation.clearedSize, size) - SegmentHeader.size
+        try disk.write(file, at: 0, [header.encode(), zeros[0..<cleared]])
+        try disk.sync(file)
+        return try finish(file)
+    }
+
+    private func finish(_ file: D.File) throws(DiskFailure) -> PreparedSegment<D.File> {
         try disk.rename(temporaryName, to: name)
         try disk.syncDirectory()
         return PreparedSegment(header: header, file: file, length: size)
@@ -58,11 +91,14 @@ public struct SegmentPreparation<D: Disk>: Sendable {
 
     /// Gives up after a failed step: closes and removes what there is of the file, as far as the disk lets it.
     public mutating func abandon() {
-        guard let file else { return }
-        disk.close(file)
-        self.file = nil
+        if let file { disk.close(file) }
+        file = nil
         do throws(DiskFailure) {
-            try disk.remove(temporaryName)
+            if let spare, !isRenamed {
+                try disk.remove(SegmentName.name(of: spare.segment))
+            } else {
+                try disk.remove(temporaryName)
+            }
         } catch {
             // The next start removes it.
         }

@@ -6,48 +6,73 @@ import Primitives
 ///
 ///      0  u32 magic "WSTO"
 ///      4  u32 checksum     CRC32C of bytes 8 ..< 48
-///      8  u16 version      1
+///      8  u16 version      1; 2 when segments were retired
 ///     10  u16 zero
 ///     12  u32 incarnation
 ///     16  u64 store id, high half
 ///     24  u64 store id, low half
 ///     32  u32 segment      highest segment number at the last start; 0 until the first segment is durable
 ///     36  u32 flags        bit 0: records were lost whose identity nobody knows; it stays
-///     40  u64 zero
+///     40  u32 retired      count of ranges of retired segments
+///     44  u32 checksum     CRC32C of these ranges
+///
+/// The ranges of retired segments stand at 8,192 and, once more, at the next multiple of 4,096 behind them: 32 bytes
+/// each, u32 first and last segment, u64 first and last frame, u32 checksum of the last frame's header, u32 next
+/// segment.
 struct StoreIdentity: Hashable, Sendable {
     var storeID: StoreID
     var incarnation: Incarnation
     var lastSegment: UInt32
     /// Sticky: the next start may not find the traces any more.
     var hasLostRecords = false
+    /// Ascending, disjoint.
+    var retired: [RetiredRange] = []
 
     static let fileName = "store"
     static let temporaryName = "store.new"
-    static let version: UInt16 = 1
+    static let version: UInt16 = 2
     static let encodedSize = 48
     static let copyStride = 4_096
+    /// Bytes of the file that are read at most: enough for a million ranges.
+    private static let sizeLimit = 1 << 26
     private static let magic: UInt32 = 0x4F54_5357
 
     func encode() -> Bytes {
+        var table = ByteWriter()
+        for range in retired { range.encode(into: &table) }
+        let ranges = table.take()
+        let checksum = CRC32C.checksum(ranges)
         var writer = ByteWriter(capacity: StoreIdentity.copyStride + StoreIdentity.encodedSize)
-        encodeCopy(into: &writer)
+        encodeCopy(into: &writer, checksum: checksum)
         writer.writeZeros(StoreIdentity.copyStride - writer.count)
-        encodeCopy(into: &writer)
+        encodeCopy(into: &writer, checksum: checksum)
+        guard !retired.isEmpty else { return writer.take() }
+        for start in StoreIdentity.tableOffsets(count: retired.count) {
+            writer.writeZeros(start - writer.count)
+            writer.write(ranges)
+        }
         return writer.take()
     }
 
-    private func encodeCopy(into writer: inout ByteWriter) {
+    /// Where the two copies of the retired ranges stand.
+    private static func tableOffsets(count: Int) -> [Int] {
+        let first = 2 * copyStride
+        return [first, first + align(count * RetiredRange.encodedSize, to: copyStride)]
+    }
+
+    private func encodeCopy(into writer: inout ByteWriter, checksum rangesChecksum: UInt32) {
         let start = writer.count
         writer.write(StoreIdentity.magic)
         writer.write(UInt32(0))
-        writer.write(StoreIdentity.version)
+        writer.write(retired.isEmpty ? 1 : StoreIdentity.version)
         writer.write(UInt16(0))
         writer.write(incarnation.rawValue)
         writer.write(storeID.high)
         writer.write(storeID.low)
         writer.write(lastSegment)
         writer.write(UInt32(hasLostRecords ? 1 : 0))
-        writer.write(UInt64(0))
+        writer.write(UInt32(retired.count))
+        writer.write(retired.isEmpty ? 0 : rangesChecksum)
         let checksum = writer.withUnsafeBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[(start + 8)...])) }
         writer.overwrite(at: start + 4, with: checksum)
     }
@@ -58,7 +83,31 @@ struct StoreIdentity: Hashable, Sendable {
             let copy = UnsafeRawBufferPointer(rebasing: buffer[start..<start + StoreIdentity.encodedSize])
             if let identity = try StoreIdentity(decodingCopy: copy) {
                 self = identity
+                retired = try StoreIdentity.ranges(
+                    in: buffer, count: Int(copy.littleEndian(UInt32.self, at: 40)),
+                    checksum: copy.littleEndian(UInt32.self, at: 44))
                 return
+            }
+        }
+        throw .identityDamaged
+    }
+
+    private static func ranges(
+        in buffer: UnsafeRawBufferPointer, count: Int, checksum: UInt32
+    ) throws(LogStoreFailure) -> [RetiredRange] {
+        guard count > 0 else { return [] }
+        let length = count * RetiredRange.encodedSize
+        for start in tableOffsets(count: count) where buffer.count >= start + length {
+            let table = UnsafeRawBufferPointer(rebasing: buffer[start..<start + length])
+            guard CRC32C.checksum(table) == checksum else { continue }
+            do throws(DecodingFailure) {
+                var reader = ByteReader(table)
+                var ranges: [RetiredRange] = []
+                while !reader.isAtEnd { ranges.append(try RetiredRange(decoding: &reader)) }
+                guard zip(ranges, ranges.dropFirst()).allSatisfy({ $0.last < $1.first }) else { continue }
+                return ranges
+            } catch {
+                continue
             }
         }
         throw .identityDamaged
@@ -70,7 +119,7 @@ struct StoreIdentity: Hashable, Sendable {
             buffer.littleEndian(UInt32.self, at: 4) == CRC32C.checksum(body)
         else { return nil }
         let version = buffer.littleEndian(UInt16.self, at: 8)
-        guard version == StoreIdentity.version else {
+        guard 1...StoreIdentity.version ~= version else {
             throw .unsupportedVersion(file: StoreIdentity.fileName, version: Int(version))
         }
         incarnation = Incarnation(buffer.littleEndian(UInt32.self, at: 12))
@@ -93,7 +142,7 @@ extension StoreIdentity {
         let bytes = try disking { () throws(DiskFailure) in
             let file = try disk.open(fileName)
             defer { disk.close(file) }
-            return try disk.readAll(file, limit: copyStride + encodedSize)
+            return try disk.readAll(file, limit: sizeLimit)
         }
         return try bytes.withUnsafeBytes { buffer throws(LogStoreFailure) in try StoreIdentity(decoding: buffer) }
     }

@@ -69,14 +69,14 @@ import Testing
         let log = try LogFixture()
         var bytes = log.disk.contents("store")
         for start in [0, 4_096] {
-            bytes[start + 8] = 2
+            bytes[start + 8] = 3
             let checksum = bytes.withUnsafeBytes {
                 CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[start + 8..<start + 48]))
             }
             withUnsafeBytes(of: checksum.littleEndian) { bytes.replaceSubrange(start + 4..<start + 8, with: $0) }
         }
         log.disk.replace("store", with: bytes)
-        #expect(throws: LogStoreFailure.unsupportedVersion(file: "store", version: 2)) {
+        #expect(throws: LogStoreFailure.unsupportedVersion(file: "store", version: 3)) {
             try LogFixture(disk: log.disk)
         }
     }

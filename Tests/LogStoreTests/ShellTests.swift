@@ -42,6 +42,25 @@ private final class Inbox<Element: Sendable>: Sendable {
     }
 }
 
+/// A host that callbacks and the test share.
+private final class SharedHost: Sendable {
+    private let host = Mutex(LogHost())
+
+    func records(_ make: (inout LogHost) -> [LogRecord]) -> [LogRecord] { host.withLock { make(&$0) } }
+    func completed(_ completions: [LogCompletion]) { host.withLock { $0.completed(completions) } }
+    func relocated(_ relocations: [Relocation]) { host.withLock { $0.relocated(relocations) } }
+    func isLive(_ locations: [EntryLocation]) -> [Bool] { host.withLock { $0.isLive(locations) } }
+    func takeReleases() -> [SegmentRelease] { host.withLock { $0.takeReleases() } }
+    func location(_ index: UInt64) -> EntryLocation? {
+        host.withLock { $0.locations[LogHost.Key(group: 1, index: index)] }
+    }
+    /// Whether the store has the same groups, and at the places that were named last.
+    func holds(_ store: RecoveredStore) -> Bool {
+        let found = LogHost(store, nextGroup: 1)
+        return host.withLock { $0.groups == found.groups && $0.locations == found.locations }
+    }
+}
+
 @Suite struct ShellTests {
     private let configuration = LogConfiguration(segmentSize: 64 << 10, firstSegmentSize: 64 << 10)
 
@@ -86,6 +105,64 @@ private final class Inbox<Element: Sendable>: Sendable {
         wrong.index = LogIndex(99)
         #expect(reader.readCached(wrong) == nil)
         reader.shutdown()
+    }
+
+    @Test func theWriterReclaimsSegmentsBesideItsWork() async throws {
+        let directory = try TemporaryDirectory()
+        let completions = Inbox<LogCompletion>()
+        let failures = Inbox<LogStoreFailure>()
+        let retirements = Inbox<UInt32>()
+        let host = SharedHost()
+        // More than a MiB is released, which wakes the writer.
+        let count: UInt64 = 900
+        var configuration = configuration
+        configuration.frameLimit = 16 << 10
+        configuration.growthLimit = 64 << 10
+        do {
+            let disk = try FileDisk(path: directory.path)
+            let reader = LogReader(disk: disk)
+            var random = SystemRandomNumberGenerator()
+            let (log, _) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &random)
+            let writer = LogWriter(
+                log: log,
+                onCompletion: {
+                    host.completed($0)
+                    completions.add($0)
+                }, onFailure: { failures.add([$0]) },
+                isLive: { locations, answer in answer(host.isLive(locations)) },
+                onRelocation: { host.relocated($0) },
+                onRetirement: {
+                    reader.forget($0)
+                    retirements.add($0)
+                })
+            writer.submit(host.records { $0.create() }, ticket: 1)
+            for index in 1...count { writer.submit(host.records { $0.append(1, size: 1_500) }, ticket: index + 1) }
+            _ = await completions.wait(for: Int(count) + 1)
+            let old = try #require(host.location(1))
+            #expect(reader.readCached(old) != nil || host.location(1) != nil)
+            writer.submit(
+                host.records {
+                    $0.snapshot(1, at: 890, bytes: [1, 2, 3], chunk: 2) { $0 > 100 && $0.isMultiple(of: 20) }
+                },
+                ticket: count + 2)
+            writer.release(host.takeReleases())
+            // At least a dozen segments of 64 KiB are dead or sparse.
+            let retired = await retirements.wait(for: 8)
+            #expect(retired.contains(old.segment) && reader.readCached(old) == nil)
+            let results = Inbox<Result<Entry, EntryReadFailure>>()
+            reader.submit([old]) { results.add($0) }
+            let read = try #require(await results.wait(for: 1).first)
+            #expect(throws: EntryReadFailure.self) { try read.get() }
+            writer.shutdown()
+            reader.shutdown()
+            #expect(failures.all.isEmpty)
+        }
+        let disk = try FileDisk(path: directory.path)
+        var random = SystemRandomNumberGenerator()
+        let (log, store) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &random)
+        defer { log.close() }
+        #expect(store.mayVote && store.report.cleanStop)
+        #expect(host.holds(store))
     }
 
     @Test func aFailedSyncEndsTheWriterAndConfirmsNothing() async throws {

@@ -11,6 +11,7 @@ public final class LogReader: @unchecked Sendable {
     private let monitor = Monitor()
     // Guarded by the monitor.
     private var requests = Ring<Request>()
+    private var retired: [UInt32] = []
     private var isStopping = false
     private var thread: WorkerThread?
     private let cachedFiles = Mutex<[CachedFile]>([])
@@ -67,6 +68,20 @@ public final class LogReader: @unchecked Sendable {
         }
     }
 
+    /// Gives up the descriptors of segments that were retired, from any thread: they would keep the space of files that
+    /// are gone, and of a recycled one they show another segment.
+    public func forget(_ segments: [UInt32]) {
+        cachedFiles.withLock { files in
+            for cached in files where segments.contains(cached.segment) { disk.close(cached.file) }
+            files.removeAll { segments.contains($0.segment) }
+        }
+        monitor.withLock {
+            guard !isStopping else { return }
+            retired += segments
+            monitor.signal()
+        }
+    }
+
     /// Finishes the read under way, drops the rest, and ends the thread. Blocks; not from a completion.
     public func shutdown() {
         monitor.withLock {
@@ -100,7 +115,9 @@ public final class LogReader: @unchecked Sendable {
 
     private func run() {
         var reader = EntryReader(disk: disk)
-        while let request = nextRequest() {
+        while let (request, retired) = next() {
+            for segment in retired { reader.forget(segment) }
+            guard let request else { continue }
             let results = reader.read(request.locations)
             readAhead(behind: request.locations.last, with: &reader)
             request.completion(results)
@@ -118,10 +135,11 @@ public final class LogReader: @unchecked Sendable {
         }
     }
 
-    private func nextRequest() -> Request? {
+    private func next() -> (request: Request?, retired: [UInt32])? {
         monitor.withLock {
-            while requests.isEmpty && !isStopping { monitor.wait() }
-            return isStopping ? nil : requests.popFirst()
+            while requests.isEmpty && retired.isEmpty && !isStopping { monitor.wait() }
+            defer { retired = [] }
+            return isStopping ? nil : (requests.popFirst(), retired)
         }
     }
 }

@@ -15,6 +15,9 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     /// The writer sleeps and wants to be woken at so many queued bytes.
     private var wakeBytes = Int.max
     private var outcome: SegmentPreparer<D>.Outcome?
+    private var releases: [SegmentRelease] = []
+    private var releasedBytes = 0
+    private var reclaimOutcome: ReclaimOutcome?
     private var isStopping = false
     private var hasEnded = false
 
@@ -27,6 +30,9 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     private let onFailure: @Sendable (LogStoreFailure) -> Void
 
     private let preparer = SegmentPreparer<D>()
+    private let reclaimWorker = ReclaimWorker<D>()
+    /// The writer thread's own; nil when nobody says what is live, and so nothing is reclaimed.
+    private var reclaim: ReclaimPump<D>?
     private var thread: WorkerThread?
     /// When the write under way began, in monotonic nanoseconds; 0 when there is none.
     private let writeBegan = Atomic<UInt64>(0)
@@ -35,20 +41,39 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
 
     /// After a segment could not be prepared, it is tried again after this.
     private static var preparationRetry: Interval { .seconds(1) }
+    /// Released bytes for which an idle writer is woken.
+    private static var enoughReleased: Int { 1 << 20 }
 
     /// Starts the thread.
     /// - Parameters:
     ///   - onCompletion: called on the writer thread, once for each sync, with all submissions that it made durable.
     ///   - onFailure: called on the writer thread, once: a write or sync failed, nothing more will be written, and what
     ///     was submitted and not completed may or may not be on the disk. The node must end.
+    ///   - isLive: called on the writer thread, behind the completions so far, one call at a time: which of these
+    ///     entries are needed at these places? The answer may be given later, from any thread, but not before the
+    ///     records that made the others dead were submitted; see `ReclaimJob.ask`. Without it nothing is reclaimed.
+    ///   - onRelocation: called on the writer thread: these copies are durable. An entry that is known at `from` is at
+    ///     `to` from now on; one that is not needed any more is to be released at `to`. Whoever is asked `isLive`
+    ///     afterwards has taken note.
+    ///   - onRetirement: called on the writer thread: the files of these segments are gone; for `LogReader.forget`.
+    ///   - relocationRate: bytes a second that reclamation copies, unless space runs away.
     public init(
         log: NodeLog<D>, onCompletion: @escaping @Sendable ([LogCompletion]) -> Void,
-        onFailure: @escaping @Sendable (LogStoreFailure) -> Void
+        onFailure: @escaping @Sendable (LogStoreFailure) -> Void,
+        isLive: (@Sendable ([EntryLocation], @escaping @Sendable ([Bool]) -> Void) -> Void)? = nil,
+        onRelocation: @escaping @Sendable ([Relocation]) -> Void = { _ in },
+        onRetirement: @escaping @Sendable ([UInt32]) -> Void = { _ in }, relocationRate: Int = 32 << 20
     ) {
         self.log = log
         self.onCompletion = onCompletion
         self.onFailure = onFailure
         preparer.start { [weak self] outcome in self?.segmentPrepared(outcome) }
+        if let isLive {
+            let hooks = ReclaimHooks(isLive: isLive, onRelocation: onRelocation, onRetirement: onRetirement)
+            let deliver: @Sendable (ReclaimOutcome) -> Void = { [weak self] in self?.reclaimed($0) }
+            reclaim = ReclaimPump(hooks: hooks, worker: reclaimWorker, rate: relocationRate, deliver: deliver)
+            reclaimWorker.start(deliver: deliver)
+        }
         thread = WorkerThread(name: "log writer") { [self] in run() }
     }
 
@@ -64,6 +89,17 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             if queuedBytes >= wakeBytes { wake() }
         }
         monitor.unlock()
+    }
+
+    /// Takes note, from any thread, of entries that are not needed any more; see `NodeLog.release`.
+    public func release(_ releases: [SegmentRelease]) {
+        guard !releases.isEmpty else { return }
+        monitor.withLock {
+            guard !isStopping && !hasEnded else { return }
+            self.releases += releases
+            for release in releases { releasedBytes += release.bytes }
+            if releasedBytes >= DiskLogWriter.enoughReleased { wake() }
+        }
     }
 
     /// How long the write and sync under way has taken; zero when there is none. For heartbeats, from any thread.
@@ -100,12 +136,21 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         }
     }
 
+    private func reclaimed(_ outcome: ReclaimOutcome) {
+        monitor.withLock {
+            reclaimOutcome = outcome
+            wake()
+        }
+    }
+
     // MARK: The thread
 
     private struct Round {
         var submissions: [Submission] = []
         var oldest = Instant.zero
         var outcome: SegmentPreparer<D>.Outcome?
+        var releases: [SegmentRelease] = []
+        var reclaimOutcome: ReclaimOutcome?
         var isAttestationDue = false
         var isLast = false
     }
@@ -118,6 +163,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
                 takeOver(round)
                 try writeAll(oldest: round.submissions.isEmpty ? nil : round.oldest)
                 if round.isLast { break }
+                reclaim?.go(&log)
             }
         } catch {
             monitor.withLock {
@@ -127,11 +173,15 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             onFailure(error)
         }
         preparer.stop()
+        reclaimWorker.stop()
         log.close()
     }
 
     private func takeOver(_ round: Round) {
         for submission in round.submissions { log.stage(submission) }
+        if !round.releases.isEmpty { log.release(round.releases) }
+        // Behind the submissions: what made an entry dead was submitted before the answer that it is.
+        if let outcome = round.reclaimOutcome { reclaim?.finished(outcome, &log) }
         switch round.outcome {
         case .success(let segment): log.prepared(segment)
         case .failure:
@@ -158,6 +208,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             if let oldest { pacer.synced(at: lastWrite, latency: lastWrite - oldest) }
             let completions = log.frameDurable(write)
             if !completions.isEmpty { onCompletion(completions) }
+            reclaim?.report(&log)
         }
     }
 
@@ -166,7 +217,9 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         monitor.lock()
         defer { monitor.unlock() }
         var round = Round()
-        while queue.isEmpty && outcome == nil && !isStopping {
+        while queue.isEmpty && outcome == nil && reclaimOutcome == nil && !isStopping
+            && releasedBytes < DiskLogWriter.enoughReleased
+        {
             if log.needsAttestation {
                 let deadline = lastWrite + LogConfiguration.attestationDelay
                 if Instant.now >= deadline {
@@ -182,10 +235,15 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         round.submissions = queue
         round.oldest = oldestQueued
         round.outcome = outcome
+        round.releases = releases
+        round.reclaimOutcome = reclaimOutcome
         round.isLast = isStopping
         queue = []
         queuedBytes = 0
         outcome = nil
+        releases = []
+        releasedBytes = 0
+        reclaimOutcome = nil
         wakeBytes = .max
         return round
     }
