@@ -1,3 +1,4 @@
+package import LogStore
 package import Primitives
 package import Raft
 
@@ -10,6 +11,14 @@ package struct DurabilityBarriers {
     package enum Fact {
         case entries(GroupID, term: Term, through: LogIndex)
         case hardState(GroupID, HardState)
+        /// The record is on disk that drops these entries.
+        case unneeded([EntryLocation])
+        /// The mark of a snapshot that was taken here.
+        case snapshot(GroupID)
+        /// The mark of a leader's snapshot.
+        case installation(GroupID)
+        /// Live entries of a snapshot at `index` that is being sent here, up to `through`.
+        case snapshotPart(GroupID, index: LogIndex, through: LogIndex)
     }
 
     private struct Barrier {

@@ -20,6 +20,8 @@ public enum PeerMessageKind: UInt8, Sendable {
     case leadershipDenial = 6
     /// From broker to broker: messages of transient queues.
     case gateway = 7
+    /// A `SnapshotMessage`.
+    case snapshot = 8
 }
 
 /// Collects the messages of one loop tick for one peer.

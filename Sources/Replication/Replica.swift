@@ -33,6 +33,14 @@ final class Replica {
     /// What was read from disk for a purpose, and what is being read.
     var windows: [ReadPurpose: ReadWindow] = [:]
 
+    var snapshotPolicy: SnapshotPolicy
+    /// A snapshot of this replica's own, on its way to the disk.
+    var ownSnapshot: OwnSnapshot?
+    /// Leader only: what followers are being sent.
+    var outgoingSnapshot: OutgoingSnapshot?
+    /// What a leader is sending.
+    var incomingSnapshot: IncomingSnapshot?
+
     /// Leader only: when a follower last acknowledged something or nothing was outstanding.
     var lastProgress = Instant.zero
     /// Leader only: requests for counts that are not answered yet.
@@ -56,8 +64,8 @@ final class Replica {
     var isActive = false
 
     init(
-        group: GroupID, descriptor: GroupDescriptor, node: NodeID, restored: RestoredLog, recovered: [EntryLocation],
-        now: Instant
+        group: GroupID, descriptor: GroupDescriptor, node: NodeID, restored: RestoredLog, locations: EntryLocations,
+        machine: QueueMachine?, snapshotThreshold: Int, now: Instant
     ) {
         self.group = group
         self.descriptor = descriptor
@@ -65,9 +73,12 @@ final class Replica {
         self.raft = RaftCore(
             id: node, group: group,
             configuration: RaftConfiguration(voters: descriptor.members.map(\.node)), restored: restored)
-        self.queue = group == .topology ? nil : QueueMachine(settings: QueueSettings())
+        self.queue = machine
+        self.applied = restored.snapshotIndex
+        self.lastTimestamp = machine?.time ?? .zero
         self.tail = EntryTail(next: restored.lastIndex.next)
-        self.locations = EntryLocations(first: LogIndex(1), recovered: recovered)
+        self.locations = locations
+        self.snapshotPolicy = SnapshotPolicy(threshold: snapshotThreshold, applied: restored.snapshotIndex)
         self.lastActivity = now
     }
 
@@ -96,11 +107,13 @@ enum ReadPurpose: Hashable {
     case apply
     case delivery
     case follower(NodeID)
+    /// Live entries of a snapshot, above an index; so many.
+    case snapshot(to: NodeID, after: LogIndex, Int)
 }
 
-/// A run of entries read from disk.
+/// Entries read from disk.
 struct ReadWindow {
-    private var first = LogIndex.zero
+    /// Ascending by index, with gaps.
     private var entries: [Entry] = []
     /// The read that is under way; the answer to any other is out of date.
     var reading: UInt64?
@@ -108,13 +121,21 @@ struct ReadWindow {
     var retryAt = Instant.zero
 
     subscript(index: LogIndex) -> Entry? {
-        guard index >= first && index < first + UInt64(entries.count) else { return nil }
-        return entries[Int(index - first)]
+        guard let first = entries.first?.index, index >= first else { return nil }
+        // Mostly there are no gaps.
+        let distance = Int(clamping: index - first)
+        if distance < entries.count && entries[distance].index == index { return entries[distance] }
+        var low = 0
+        var high = min(distance, entries.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].index < index { low = middle + 1 } else { high = middle }
+        }
+        return low < entries.count && entries[low].index == index ? entries[low] : nil
     }
 
     mutating func fill(_ entries: [Entry]) {
         reading = nil
         self.entries = entries
-        first = entries.first?.index ?? .zero
     }
 }

@@ -12,21 +12,22 @@ extension RestoredLog {
             runs.append(TermRun(first: entry.index, term: entry.term))
         }
         // A term is on disk before its entries; where it is not, records were lost, and a vote with them.
-        let lastTerm = entries.last?.term ?? .zero
+        let lastTerm = entries.last?.term ?? recovered.snapshot?.term ?? .zero
         let isWhole = entries.count == recovered.entries.count && lastTerm <= recovered.term
         self.init(
             hardState: HardState(
                 term: max(recovered.term, lastTerm), vote: lastTerm <= recovered.term ? recovered.vote : nil),
-            termRuns: runs, lastIndex: entries.last?.index ?? .zero, mayVote: recovered.mayVote && isWhole,
-            mayLead: recovered.mayLead && isWhole)
+            termRuns: runs, lastIndex: entries.last?.index ?? recovered.snapshot?.index ?? .zero,
+            snapshotIndex: recovered.snapshot?.index ?? .zero, snapshotTerm: recovered.snapshot?.term ?? .zero,
+            mayVote: recovered.mayVote && isWhole, mayLead: recovered.mayLead && isWhole)
     }
 }
 
 extension RecoveredGroup {
-    /// The entries up to where the loss of records shows: a log begins at index 1, and terms never fall.
+    /// The entries up to where the loss of records shows: a log begins behind its snapshot, and terms never fall.
     var usableEntries: [EntryLocation] {
-        guard entries.first?.index == LogIndex(1) else { return [] }
-        var last = Term.zero
+        guard entries.first?.index == (snapshot?.index ?? .zero).next else { return [] }
+        var last = snapshot?.term ?? .zero
         let fall = entries.firstIndex { entry in
             defer { last = entry.term }
             return entry.term < last

@@ -33,6 +33,21 @@ extension Shard {
     /// The term of an entry of the group's log; nil beyond the log.
     package func term(of group: GroupID, at index: LogIndex) -> Term? { replicas[group]?.raft.term(at: index) }
 
+    /// The last entry that the group's newest snapshot covers; zero without one.
+    package func base(of group: GroupID) -> LogIndex { replicas[group]?.locations.base ?? .zero }
+
+    /// The first entry that the group's machine refers to and that is neither in memory nor on the disk.
+    package func missingEntry(of group: GroupID) -> LogIndex? {
+        guard let replica = replicas[group], let machine = replica.queue else { return nil }
+        for range in machine.liveIndices {
+            for index in range.lowerBound.rawValue...range.upperBound.rawValue {
+                let index = LogIndex(index)
+                if replica.locations[index] == nil && replica.tail[index] == nil { return index }
+            }
+        }
+        return nil
+    }
+
     /// The entry, when it is in memory.
     package func entryInMemory(of group: GroupID, at index: LogIndex) -> Entry? {
         replicas[group]?.entry(at: index, for: .apply)

@@ -138,7 +138,9 @@ extension Shard {
         while let group = campaigns.pop(due: now) {
             guard let replica = replicas[group], let deadline = replica.campaignAt, deadline <= now else { continue }
             replica.campaignAt = nil
-            guard replica.knownLeader == nil, replica.raft.canCampaign else { continue }
+            guard replica.knownLeader == nil, replica.raft.canCampaign, replica.incomingSnapshot?.install == nil else {
+                continue
+            }
             // A node that hands its leaderships over takes none, unless there is nobody else.
             guard !isDraining || replica.peers.isEmpty else { continue }
             // Without a majority in sight a campaign is noise; the next node that is heard sets it off.
@@ -166,6 +168,7 @@ extension Shard {
             guard let replica = replicas[group] else { continue }
             replica.isActive = false
             if replica.isLeader { sweepLeader(replica) }
+            considerSnapshot(replica)
         }
         if !active.isEmpty { nextSweep = now + configuration.sweepInterval }
     }
@@ -197,7 +200,7 @@ extension Shard {
         }
     }
 
-    private func stayActive(_ replica: Replica) {
+    func stayActive(_ replica: Replica) {
         guard !replica.isActive else { return }
         replica.isActive = true
         active.append(replica.group)

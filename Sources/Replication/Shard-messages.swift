@@ -30,6 +30,7 @@ extension Shard {
         case .leadershipInquiry: try received(inquiry: content, from: node)
         case .leadershipDenial: try received(denial: content, from: node)
         case .gateway: output.gatewayMessages.append((node, content))
+        case .snapshot: try received(snapshot: content, group: group, from: node)
         }
     }
 

@@ -46,7 +46,9 @@ extension Shard {
             barriers.add(envelope.message, to: envelope.to, group: replica.group)
         }
         for order in ready.appends { send(order, of: replica) }
+        for node in ready.snapshotNeeded { offerSnapshot(replica, to: node) }
         if let change = ready.leader { leaderChanged(replica, to: change.leader) }
+        if ready.snapshotInstalled != nil { snapshotInstalled(replica) }
         if ready.commit != nil {
             replica.lastProgress = now
             enqueue(replica)
@@ -75,7 +77,7 @@ extension Shard {
         precondition(index > replica.applied, "an applied entry is never truncated")
         output.records.append(.truncate(group: replica.group, from: index))
         cache.freed(replica.tail.truncate(from: index))
-        replica.locations.truncate(from: index)
+        barriers.add(.unneeded(replica.locations.truncate(from: index)))
         replica.windows.removeAll()
     }
 
@@ -172,6 +174,7 @@ extension Shard {
         replica.noop = .zero
         replica.pending.removeAll()
         replica.waitingAppends.removeAll()
+        replica.outgoingSnapshot = nil
         replica.windows = replica.windows.filter { $0.key == .apply }
         output.events.append(.steppedDown(replica.group, replica.raft.term))
     }
@@ -207,6 +210,18 @@ extension Shard {
                 case .hardState(let group, let state):
                     guard let replica = replicas[group] else { continue }
                     step(replica) { $0.durable(hardState: state, into: &$1) }
+                case .snapshot(let group):
+                    guard let replica = replicas[group] else { continue }
+                    snapshotDurable(replica)
+                case .installation(let group):
+                    guard let replica = replicas[group] else { continue }
+                    installDurable(replica)
+                case .unneeded(let locations): release(locations)
+                case .snapshotPart(let group, let index, let through):
+                    guard let replica = replicas[group], let incoming = replica.incomingSnapshot,
+                        incoming.name.index == index, incoming.writing?.through == through
+                    else { continue }
+                    snapshotPartDurable(replica)
                 }
             }
             for held in messages { send(held.message, to: held.to, group: held.group) }
@@ -215,9 +230,11 @@ extension Shard {
 
     private func note(_ location: EntryLocation) {
         // An entry that was truncated while it was being written must not take the place of its successor.
-        guard let replica = replicas[location.group], replica.raft.term(at: location.index) == location.term
-        else { return }
-        replica.locations.append(location)
+        guard let replica = replicas[location.group] else { return release(location) }
+        if replica.incomingSnapshot?.append(location) ?? false { return }
+        guard replica.raft.term(at: location.index) == location.term, replica.locations.append(location) else {
+            return release(location)
+        }
     }
 
     // MARK: Messages of other cores
@@ -227,6 +244,8 @@ extension Shard {
         // A message for an unknown group never creates it.
         guard let replica = replicas[group], replica.peers.contains(node) else { return }
         if case .append = message {
+            // Nothing comes between a snapshot's last record and its effect.
+            guard replica.incomingSnapshot?.install == nil else { return }
             if !entries.isEmpty { activate(replica) }
         } else if case .appendReply = message {
             replica.lastProgress = now

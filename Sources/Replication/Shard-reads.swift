@@ -5,6 +5,7 @@ public import Primitives
 struct PendingRead {
     var group: GroupID
     var purpose: ReadPurpose
+    var locations: [EntryLocation]
 }
 
 // Entries that left memory are read back, a stretch at a time, one read per group and purpose.
@@ -16,46 +17,55 @@ extension Shard {
         var locations: [EntryLocation] = []
         var size = 0
         var next = index
-        while size < configuration.readAhead, next < replica.tail.first, let location = replica.locations[next] {
+        while size < configuration.readAhead, let location = replica.locations.first(from: next),
+            location.index < replica.tail.first
+        {
             locations.append(location)
             size += Int(location.length)
-            next = next.next
+            next = location.index.next
         }
+        guard locations.first?.index == index else { return }
         guard !locations.isEmpty else { return }
         let id = nextRead
         nextRead += 1
         window.reading = id
         replica.windows[purpose] = window
-        reads[id] = PendingRead(group: replica.group, purpose: purpose)
+        reads[id] = PendingRead(group: replica.group, purpose: purpose, locations: locations)
         output.reads.append(ReadRequest(id: id, locations: locations))
     }
 
     /// Entries were read, or could not be.
     public func readCompleted(_ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, now: Instant) {
         self.now = now
-        guard let pending = reads.removeValue(forKey: id), let replica = replicas[pending.group],
-            replica.windows[pending.purpose]?.reading == id
-        else { return }
+        guard let pending = reads.removeValue(forKey: id), let replica = replicas[pending.group] else { return }
+        if case .snapshot(let node, let after, let count) = pending.purpose {
+            return snapshotPartRead(id, result, replica, to: node, after: after, count: count)
+        }
+        guard replica.windows[pending.purpose]?.reading == id else { return }
         switch result {
         case .failure(let failure):
             var window = ReadWindow()
-            window.retryAt = now + Shard.readRetry
+            // What has moved is read from where it is now.
+            let hasMoved = !pending.locations.allSatisfy { replica.needs($0) }
+            window.retryAt = hasMoved ? now : now + Shard.readRetry
             replica.windows[pending.purpose] = window
             switch pending.purpose {
             case .apply, .delivery: readRetries.insert(pending.group, at: window.retryAt)
             // What waited is sent again with the next retransmission.
             case .follower(let node): replica.waitingAppends[node] = nil
+            case .snapshot: break
             }
-            output.events.append(.readFailed(pending.group, "\(failure)"))
+            if !hasMoved { output.events.append(.readFailed(pending.group, "\(failure)")) }
             return
         case .success(let entries):
             var window = ReadWindow()
-            window.fill(Shard.contiguous(entries))
+            window.fill(entries)
             replica.windows[pending.purpose] = window
         }
         switch pending.purpose {
         case .apply, .delivery: enqueue(replica)
         case .follower(let node): sendWaitingAppends(replica, to: node)
+        case .snapshot: break
         }
     }
 
@@ -66,10 +76,5 @@ extension Shard {
         while let group = readRetries.pop(due: now) {
             if let replica = replicas[group] { enqueue(replica) }
         }
-    }
-
-    private static func contiguous(_ entries: [Entry]) -> [Entry] {
-        guard let first = entries.first else { return [] }
-        return entries.enumerated().prefix { $1.index == first.index + UInt64($0) }.map(\.element)
     }
 }

@@ -59,7 +59,7 @@ public final class Shard {
     /// False when this store lost records: then a group that it does not know may be one that it forgot.
     let mayVote: Bool
     /// Recovered groups whose record of creation is damaged; the topology says again who their members are.
-    private var undescribed: [GroupID: RecoveredGroup] = [:]
+    var undescribed: [GroupID: RecoveredGroup] = [:]
     var topologyRequests = TopologyRequests()
     /// The time of the current input.
     var now = Instant.zero
@@ -109,11 +109,8 @@ public final class Shard {
             undescribed[recovered.group] = recovered
             return
         }
-        let replica = Replica(
-            group: recovered.group, descriptor: descriptor, node: node, restored: RestoredLog(recovered),
-            recovered: recovered.usableEntries, now: now)
-        addReplica(replica)
-        scheduleFirstCampaign(replica)
+        addReplica(makeReplica(recovered.group, descriptor, RestoredLog(recovered), recovered))
+        if let replica = replicas[recovered.group] { scheduleFirstCampaign(replica) }
     }
 
     /// Founds the cluster: creates the topology group. Called once, when `Formation` says so.
@@ -131,9 +128,7 @@ public final class Shard {
         let known = undescribed.removeValue(forKey: group)
         // An empty log in a store that lost records may be what is left of a full one: no vote may come of it.
         let restored = known.map { RestoredLog($0) } ?? RestoredLog(mayVote: mayVote, mayLead: mayVote)
-        let replica = Replica(
-            group: group, descriptor: descriptor, node: node, restored: restored,
-            recovered: known?.usableEntries ?? [], now: now)
+        let replica = makeReplica(group, descriptor, restored, known)
         addReplica(replica)
         output.records.append(.groupCreated(group: group, descriptor.encoded()))
         output.events.append(.replicaCreated(group))
@@ -150,6 +145,10 @@ public final class Shard {
         for context in replica.statusContexts { statusReads[context] = nil }
         setLeader(of: replica, from: replica.knownLeader, to: nil)
         while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
+        var locations: [EntryLocation] = []
+        replica.locations.forEach { locations.append($0) }
+        barriers.add(.unneeded(locations))
+        dropIncomingSnapshot(replica)
         groups.removeAll { $0 == group }
         output.records.append(.groupRemoved(group: group))
         output.events.append(.replicaRemoved(group))

@@ -22,6 +22,8 @@ public struct ShardConfiguration: Sendable {
     public var sweepInterval = Interval.milliseconds(20)
     /// A gateway's suspended sessions are closed after this (`consumer_disconnected_timeout`).
     public var sessionExpiry = Interval.seconds(60)
+    /// Bytes that a snapshot should set free; each group waits for up to twice as much.
+    public var snapshotThreshold = 4 << 20
     /// Bytes read back from disk at once.
     public var readAhead = 1 << 20
     /// A node's own topology command fails when it was not applied for this long.

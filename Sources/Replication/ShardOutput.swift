@@ -32,6 +32,8 @@ public struct ShardOutput: Sendable {
     public var gatewayMessages: [(from: NodeID, payload: Bytes)] = []
     /// Entries to read back; each is answered by `Shard.readCompleted`.
     public var reads: [ReadRequest] = []
+    /// Places in the node log whose entries are not needed any more.
+    public var releases: [SegmentRelease] = []
     /// Events worth a line in the log.
     public var events: [ShardEvent] = []
 
@@ -42,7 +44,7 @@ public struct ShardOutput: Sendable {
     public var isEmpty: Bool {
         records.isEmpty && payloads.isEmpty && leaderMessages.isEmpty && leaderChanges.isEmpty
             && topologyApplied.isEmpty && topologyExpired.isEmpty && gatewayMessages.isEmpty && reads.isEmpty
-            && events.isEmpty
+            && releases.isEmpty && events.isEmpty
     }
 }
 
@@ -56,4 +58,10 @@ public enum ShardEvent: Equatable, Sendable {
     case replicaRemoved(GroupID)
     case readFailed(GroupID, String)
     case violation(GroupID, RaftViolation)
+    case snapshotTaken(GroupID, LogIndex)
+    case snapshotInstalled(GroupID, LogIndex, from: NodeID)
+    /// A snapshot that a leader sent is not one.
+    case snapshotRefused(GroupID, from: NodeID, String)
+    /// The snapshot on this node's disk cannot be read.
+    case snapshotUnreadable(GroupID, String)
 }

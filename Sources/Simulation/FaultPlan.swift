@@ -62,6 +62,7 @@ struct FaultPlan {
         shard.entriesInFlightLimit = 1 + Int(random.next(below: 12))
         shard.sessionExpiry = .milliseconds(500 + random.next(below: random.oneIn(2) ? 3_000 : 60_000))
         if random.oneIn(3) { shard.readAhead = 4 << (10 + random.next(below: 6)) }
+        shard.snapshotThreshold = 2 << (10 + random.next(below: 6))
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
     }

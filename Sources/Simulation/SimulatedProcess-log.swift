@@ -2,6 +2,7 @@ import LogStore
 import PeerLink
 import Primitives
 import QueueClient
+import QuorumQueue
 import Replication
 import Topology
 
@@ -12,6 +13,7 @@ extension SimulatedProcess {
         if simulation.plant == .voteNotPersisted {
             records.removeAll { if case .hardState = $0 { true } else { false } }
         }
+        records = records.map { planted($0) }
         log.stage(records, ticket: ticket)
         if simulation.plant == .ackBeforeFsync {
             loop(after: .microseconds(1)) { [unowned self] in
@@ -19,6 +21,30 @@ extension SimulatedProcess {
             }
         }
         wakeWriter()
+    }
+
+    /// The record as a planted bug makes it.
+    private func planted(_ record: LogRecord) -> LogRecord {
+        switch (simulation.plant, record) {
+        case (.snapshotForgetsSessions, .snapshotChunk(var chunk)):
+            guard let state = try? LZ4Frame.decompress(chunk.bytes, limit: 1 << 30),
+                var machine = try? QueueMachine(snapshot: state, settings: QueueSettings())
+            else { return record }
+            machine.forgetSessions()
+            var writer = ByteWriter()
+            machine.encodeSnapshot(into: &writer)
+            chunk.bytes = LZ4Frame.compress(writer.take())
+            plantedSizes[chunk.group] = chunk.bytes.count
+            return .snapshotChunk(chunk)
+        case (.snapshotForgetsSessions, .snapshotCurrent(var mark)):
+            mark.byteCount = plantedSizes.removeValue(forKey: mark.group) ?? mark.byteCount
+            return .snapshotCurrent(mark)
+        case (.liveEntryDropped, .snapshotCurrent(var mark)):
+            guard let last = mark.live.popLast() else { return record }
+            if last.lowerBound < last.upperBound { mark.live.append(last.lowerBound...(last.upperBound - 1)) }
+            return .snapshotCurrent(mark)
+        default: return record
+        }
     }
 
     func wakeWriter() {
@@ -53,19 +79,56 @@ extension SimulatedProcess {
     }
 
     func synced(_ frame: FrameWrite<VirtualDisk.File>) {
-        do throws(DiskFailure) { try disk.sync(frame.file) } catch {
+        do throws(DiskFailure) {
+            if simulation.plant != .relocationBeforeFsync || frame.content != .copies { try disk.sync(frame.file) }
+        } catch {
             return simulation.fail("log store", "\(node): \(error)")
+        }
+        if simulation.plant == .footerBeforeData {
+            if frame.content == .footer, let last = lastFrame { disk.unsync(frame.file, last) }
+            lastFrame = frame.offset..<frame.offset + frame.byteCount
         }
         simulation.trace.note(node, "synced", UInt64(frame.segment), UInt64(frame.offset))
         isWriting = false
         writeBegan = nil
         lastWrite = now
         let completions = log.frameDurable(frame)
-        if !completions.isEmpty {
-            loop(after: .microseconds(5)) { [unowned self] in completed(completions) }
+        let relocations = log.takeRelocations()
+        if !completions.isEmpty || !relocations.isEmpty {
+            loop(after: .microseconds(5)) { [unowned self] in
+                completed(completions)
+                guard !relocations.isEmpty else { return }
+                shard.relocated(relocations, now: now)
+                setNeedsFlush()
+            }
         }
         if let preparation = log.beginPreparation() { prepare(preparation) }
         write()
+    }
+
+    /// A step of reclamation, and the next one after a while.
+    func reclaim() {
+        // What is dead in the shard must be dead by the log's records, too.
+        flush()
+        let progress: ReclaimProgress
+        do throws(LogStoreFailure) {
+            progress = try log.reclaimStep { shard.isLive($0) }
+        } catch {
+            return simulation.fail("log store", "\(node) cannot reclaim: \(error)")
+        }
+        for segment in log.takeRetiredSegments() { reader.forget(segment) }
+        wakeWriter()
+        let pause: Interval
+        switch progress {
+        case .idle: pause = .milliseconds(20)
+        case .waiting: pause = .milliseconds(1)
+        case .stepped: pause = .microseconds(50 + random.next(below: 500))
+        case .retired(let segment):
+            simulation.trace.note(node, "retired", UInt64(segment), 0)
+            simulation.segmentsRetired += 1
+            pause = .milliseconds(1)
+        }
+        loop(after: pause) { [unowned self] in reclaim() }
     }
 
     func scaled(_ time: Interval) -> Interval {
@@ -112,14 +175,18 @@ extension SimulatedProcess {
             let results = reader.read(request.locations)
             loop(after: .microseconds(5)) { [unowned self] in
                 var entries: [Entry] = []
-                for result in results {
+                for (location, result) in zip(request.locations, results) {
                     switch result {
                     case .success(let entry): entries.append(entry)
                     case .failure(let failure):
+                        // An entry that was needed no more, or moved, may have been overwritten meanwhile.
+                        guard shard.isLive([location]) == [true] else { continue }
                         return simulation.fail("log store", "\(node) cannot read: \(failure)")
                     }
                 }
-                shard.readCompleted(request.id, .success(entries), now: now)
+                let result: Result<[Entry], EntryReadFailure> =
+                    entries.isEmpty ? .failure(.damaged(request.locations[0])) : .success(entries)
+                shard.readCompleted(request.id, result, now: now)
                 setNeedsFlush()
             }
         }

@@ -47,6 +47,11 @@ final class SimulatedProcess {
     /// A disk that is slow at the moment takes so many times as long.
     var diskSlowness: UInt64 = 1
 
+    /// Where the write before stands in its file, for a planted bug.
+    var lastFrame: Range<Int>?
+    /// Of snapshots that a planted bug changed, until their marks.
+    var plantedSizes: [GroupID: Int] = [:]
+
     var isAnnounced = false
     var announcing: UInt64?
     var isRegistering = false
@@ -79,6 +84,7 @@ final class SimulatedProcess {
         loop(after: .milliseconds(100)) { [unowned self] in ticked() }
         thread(after: .milliseconds(random.next(below: 25))) { [unowned self] in pulse() }
         gateway.start()
+        loop(after: .milliseconds(random.next(below: 20))) { [unowned self] in reclaim() }
         flush()
     }
 
@@ -179,6 +185,7 @@ final class SimulatedProcess {
 
     func perform(_ output: ShardOutput) {
         if !output.records.isEmpty { submit(output.records, ticket: output.ticket) }
+        if !output.releases.isEmpty { log.release(output.releases) }
         for (peer, payload) in output.payloads {
             simulation.trace.note(node, "send", UInt64(peer.rawValue), UInt64(CRC32C.checksum(payload)))
             if let link = links[peer] { simulation.network.send(payload, from: self, over: link) }

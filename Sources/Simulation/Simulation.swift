@@ -22,6 +22,7 @@ public final class Simulation {
     private(set) var failure: SimulationFailure?
     private(set) var operations: UInt64 = 0
     var crashes: UInt64 = 0
+    var segmentsRetired: UInt64 = 0
     /// No leader is hunted before this moment, so that there is something to disturb.
     private var nextHunt = Instant.zero
     private var huntsLeft: UInt64 = 0
@@ -150,7 +151,8 @@ public final class Simulation {
         let simulated = now - Simulation.start
         let result = SimulationResult(
             seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
-            crashes: crashes,
+            crashes: crashes, snapshotsTaken: checker.snapshots.taken,
+            snapshotsInstalled: checker.snapshots.installed, segmentsRetired: segmentsRetired,
             confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, failure: failure)
         for process in processes { process.crash() }
         scheduler.clear()

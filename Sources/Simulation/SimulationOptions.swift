@@ -8,6 +8,14 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case commitOldTermByCounting = "commit-old-term-by-counting"
     /// Records count as durable when they are handed to the disk, before fdatasync returned.
     case ackBeforeFsync = "ack-before-fsync"
+    /// A snapshot holds the queue's messages and not its sessions, so that what clients send again is new to it.
+    case snapshotForgetsSessions = "snapshot-forgets-sessions"
+    /// A snapshot does not name the last of the entries that its state refers to.
+    case liveEntryDropped = "live-entry-dropped"
+    /// A segment's footer is on the disk before the last frame that it vouches for.
+    case footerBeforeData = "footer-before-data"
+    /// Relocated copies count as durable before fdatasync returned, so that their segment goes too early.
+    case relocationBeforeFsync = "relocation-before-fsync"
 }
 
 /// What one simulation is to do. Equal options give equal simulations, on every machine.
@@ -55,6 +63,12 @@ public struct SimulationResult: Sendable {
     public var elections: UInt64
     /// Processes that crashed.
     public var crashes: UInt64
+    /// Snapshots that replicas took of themselves.
+    public var snapshotsTaken: UInt64
+    /// Snapshots that followers were sent.
+    public var snapshotsInstalled: UInt64
+    /// Log segments whose files were given up.
+    public var segmentsRetired: UInt64
     /// Messages confirmed to publishers.
     public var confirmed: UInt64
     /// Events of the virtual clock.

@@ -67,6 +67,13 @@ final class VirtualDisk: Disk, @unchecked Sendable {
         files[file.number].durableLength = files[file.number].bytes.count
     }
 
+    /// For a planted bug: the sectors of that range are not on the platter yet.
+    func unsync(_ file: File, _ range: Range<Int>) {
+        for number in range.lowerBound / VirtualDisk.sector...(range.upperBound - 1) / VirtualDisk.sector {
+            files[file.number].overwritten[number] = []
+        }
+    }
+
     func close(_ file: File) {}
 
     func rename(_ name: String, to newName: String) throws(DiskFailure) {

@@ -71,10 +71,12 @@ struct SimulateCommand: ParsableCommand {
 
     private func report(_ result: SimulationResult) {
         let hash = String(result.hash, radix: 16)
-        print(
-            "seed \(result.seed) ok hash=\(String(repeating: "0", count: 16 - hash.count))\(hash) "
-                + "ops=\(result.operations) elections=\(result.elections) crashes=\(result.crashes) "
-                + "confirmed=\(result.confirmed) events=\(result.events)")
+        let faults = "elections=\(result.elections) crashes=\(result.crashes)"
+        let storage =
+            "snapshots=\(result.snapshotsTaken)+\(result.snapshotsInstalled) retired=\(result.segmentsRetired)"
+        let load = "ops=\(result.operations) confirmed=\(result.confirmed) events=\(result.events)"
+        let padding = String(repeating: "0", count: 16 - hash.count)
+        print("seed \(result.seed) ok hash=\(padding)\(hash) \(load) \(faults) \(storage)")
     }
 
     private func fail(_ seed: UInt64, _ reason: String) throws -> Never {

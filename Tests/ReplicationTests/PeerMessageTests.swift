@@ -114,7 +114,7 @@ import Testing
         let head: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]
         #expect(read(Bytes(head + [1, 2, 3])).failure == .truncated)
         var unknown = head
-        unknown[0] = 8
+        unknown[0] = 99
         #expect(read(Bytes(unknown)).failure == .invalid("peer message kind"))
     }
 }

@@ -55,12 +55,14 @@ extension ReplicationNode {
     public convenience init(store: OpenedStore, eventLoop: any EventLoop, logger: Logger) {
         eventLoop.preconditionInEventLoop()
         let inbox = LogInbox(eventLoop: eventLoop)
+        let reader = LogReader(disk: store.log.disk)
         let writer = LogWriter(
-            log: store.log, onCompletion: { inbox.completed($0) }, onFailure: { inbox.failed("\($0)") })
+            log: store.log, onCompletion: { inbox.completed($0) }, onFailure: { inbox.failed("\($0)") },
+            isLive: { inbox.asked($0, answer: $1) }, onRelocation: { inbox.relocated($0) },
+            onRetirement: { reader.forget($0) })
         self.init(
-            configuration: store.configuration, recovered: store.recovered, writer: writer,
-            reader: LogReader(disk: store.log.disk), eventLoop: eventLoop, logger: logger,
-            seed: .random(in: .min ... .max))
+            configuration: store.configuration, recovered: store.recovered, writer: writer, reader: reader,
+            eventLoop: eventLoop, logger: logger, seed: .random(in: .min ... .max))
         inbox.node.withLock { $0 = UncheckedReference(self) }
     }
 
@@ -139,6 +141,27 @@ final class LogInbox: Sendable {
                 return list
             }
             node.withLock { $0 }?.value.logCompleted(completions)
+        }
+    }
+
+    func asked(_ locations: [EntryLocation], answer: @escaping @Sendable ([Bool]) -> Void) {
+        onNode { node in
+            // The records that made an entry dead go ahead of the answer.
+            node.flush()
+            answer(node.shard.isLive(locations))
+        }
+    }
+
+    func relocated(_ relocations: [Relocation]) {
+        onNode { node in
+            node.shard.relocated(relocations, now: .now)
+            node.setNeedsFlush()
+        }
+    }
+
+    private func onNode(_ body: @escaping @Sendable (ReplicationNode) -> Void) {
+        eventLoop.execute { [self] in
+            if let node = node.withLock({ $0 })?.value { body(node) }
         }
     }
 

@@ -115,6 +115,7 @@ public final class ReplicationNode {
 
     private func perform(_ output: ShardOutput) {
         if !output.records.isEmpty { writer.submit(output.records, ticket: output.ticket) }
+        if !output.releases.isEmpty { writer.release(output.releases) }
         for (peer, payload) in output.payloads { links?.send(payload, to: peer) }
         for request in output.reads { read(request) }
         for event in output.events { report(event) }
@@ -249,6 +250,19 @@ public final class ReplicationNode {
         case .replicaRemoved(let group): logger.debug("replica removed", metadata: ["group": "\(group)"])
         case .readFailed(let group, let reason):
             logger.error("entries cannot be read", metadata: ["group": "\(group)", "reason": "\(reason)"])
+        case .snapshotTaken(let group, let index):
+            logger.debug("snapshot taken", metadata: ["group": "\(group)", "index": "\(index)"])
+        case .snapshotInstalled(let group, let index, let leader):
+            logger.info(
+                "snapshot installed", metadata: ["group": "\(group)", "index": "\(index)", "from": "\(leader)"])
+        case .snapshotRefused(let group, let leader, let reason):
+            logger.error(
+                "a leader's snapshot cannot be read",
+                metadata: ["group": "\(group)", "from": "\(leader)", "reason": "\(reason)"])
+        case .snapshotUnreadable(let group, let reason):
+            logger.error(
+                "the snapshot on this disk cannot be read; the replica waits for a leader's",
+                metadata: ["group": "\(group)", "reason": "\(reason)"])
         case .violation(let group, let violation):
             logger.critical(
                 "a peer broke Raft's rules: its disk may have lost data",

@@ -1,0 +1,129 @@
+public import LogStore
+public import Primitives
+import QuorumQueue
+import Raft
+
+/// A snapshot of this replica's own, on its way to the disk.
+struct OwnSnapshot {
+    var index: LogIndex
+    var live: [ClosedRange<LogIndex>]
+}
+
+// Snapshots of this node's own replicas: the machine's state without bodies goes into the node log, and the entries
+// that the state does not need any more are given up.
+extension Shard {
+    /// Bytes of a snapshot in one record.
+    private static let chunkSize = 256 << 10
+
+    /// Takes a snapshot when it sets enough free.
+    func considerSnapshot(_ replica: Replica) {
+        let byteCount = replica.locations.byteCount
+        guard let machine = replica.queue,
+            replica.snapshotPolicy.isPending(byteCount: byteCount, applied: replica.applied)
+        else { return }
+        stayActive(replica)
+        guard replica.ownSnapshot == nil,
+            replica.snapshotPolicy.isDue(byteCount: byteCount, applied: replica.applied, now: now),
+            canTakeSnapshot(replica)
+        else { return }
+        let live = machine.liveIndices
+        let isWorth = replica.snapshotPolicy.check(
+            byteCount: byteCount, liveBytes: replica.locations.byteCount(in: live),
+            snapshotSize: machine.approximateSnapshotSize, applied: replica.applied, now: now)
+        if isWorth { takeSnapshot(replica, machine, live: live) }
+    }
+
+    /// Everything applied is on this node's disk, and nobody is being sent what a snapshot would take away.
+    private func canTakeSnapshot(_ replica: Replica) -> Bool {
+        replica.applied > replica.locations.base && replica.applied < replica.locations.end
+            && replica.incomingSnapshot == nil && !isSendingSnapshot(replica)
+    }
+
+    private func takeSnapshot(_ replica: Replica, _ machine: QueueMachine, live: [ClosedRange<LogIndex>]) {
+        guard let term = replica.raft.term(at: replica.applied) else { return }
+        let state = Shard.compressed(machine)
+        writeSnapshot(
+            SnapshotMark(
+                group: replica.group, index: replica.applied, term: term, byteCount: state.count, live: live), state)
+        replica.ownSnapshot = OwnSnapshot(index: replica.applied, live: live)
+        barriers.add(.snapshot(replica.group))
+    }
+
+    static func compressed(_ machine: QueueMachine) -> Bytes {
+        var writer = ByteWriter()
+        machine.encodeSnapshot(into: &writer)
+        return LZ4Frame.compress(writer.take())
+    }
+
+    /// Stages a snapshot's chunks and the mark that makes it current, in one submission: after a crash both are there,
+    /// or neither counts.
+    func writeSnapshot(_ mark: SnapshotMark, _ state: Bytes) {
+        var offset = 0
+        while offset < state.count {
+            let end = min(offset + Shard.chunkSize, state.count)
+            output.records.append(
+                .snapshotChunk(
+                    SnapshotChunk(
+                        group: mark.group, index: mark.index, term: mark.term, offset: offset,
+                        bytes: state[offset..<end])))
+            offset = end
+        }
+        output.records.append(.snapshotCurrent(mark))
+    }
+
+    /// A snapshot of this node's own is durable: the log begins behind it.
+    func snapshotDurable(_ replica: Replica) {
+        guard let snapshot = replica.ownSnapshot else { return }
+        replica.ownSnapshot = nil
+        guard snapshot.index > replica.locations.base else { return }
+        release(replica.locations.compact(through: snapshot.index, live: snapshot.live))
+        replica.raft.compact(through: snapshot.index)
+        replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
+        output.events.append(.snapshotTaken(replica.group, snapshot.index))
+    }
+
+    // MARK: The node log's live bytes
+
+    /// The entries at these places are not needed any more.
+    func release(_ locations: [EntryLocation]) {
+        for location in locations { release(location) }
+    }
+
+    func release(_ location: EntryLocation) {
+        if let last = output.releases.indices.last, output.releases[last].segment == location.segment {
+            output.releases[last].bytes += Int(location.length)
+            output.releases[last].count += 1
+        } else {
+            output.releases.append(
+                SegmentRelease(segment: location.segment, bytes: Int(location.length), count: 1))
+        }
+    }
+
+    /// Which of these entries are needed, for the node log's reclamation. To be asked behind a flush: what is dead here
+    /// must be dead by the log's records, too.
+    public func isLive(_ locations: [EntryLocation]) -> [Bool] {
+        locations.map { replicas[$0.group]?.needs($0) ?? (undescribed[$0.group] != nil) }
+    }
+
+    /// Copies of entries became durable; the originals are given up.
+    public func relocated(_ relocations: [Relocation], now: Instant) {
+        self.now = now
+        for relocation in relocations {
+            let isTaken = replicas[relocation.from.group]?.move(relocation.from, to: relocation.to) ?? false
+            release(isTaken ? relocation.from : relocation.to)
+        }
+    }
+}
+
+extension Replica {
+    /// Whether the entry at this place is one that the replica counts on.
+    func needs(_ location: EntryLocation) -> Bool {
+        if locations.holds(location) || incomingSnapshot?.needs(location) ?? false { return true }
+        // Durable, and not yet reported.
+        return location.index >= locations.end && raft.term(at: location.index) == location.term
+    }
+
+    func move(_ location: EntryLocation, to copy: EntryLocation) -> Bool {
+        locations.move(location, to: copy) || incomingSnapshot?.move(location, to: copy) ?? false
+    }
+}

@@ -1,0 +1,305 @@
+import LogStore
+import Primitives
+import QuorumQueue
+import Raft
+
+// Snapshots on their way from a leader to a follower whose next entry the leader's log does not hold any more.
+extension Shard {
+    /// Bytes of live entries in one part.
+    private static let partSize = 1 << 20
+
+    func received(snapshot content: Bytes, group: GroupID, from node: NodeID) throws(DecodingFailure) {
+        let message = try SnapshotMessage(decoding: content, group: group)
+        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        switch message {
+        case .offer(let offer): received(offer, replica, from: node)
+        case .request(let name, let after, let offset): answer(replica, name, after: after, offset: offset, to: node)
+        case .entries(let name, let after, let through, let entries):
+            received(entries, name, after: after, through: through, replica, from: node)
+        case .chunk(let name, let offset, let bytes): received(bytes, name, offset: offset, replica, from: node)
+        }
+    }
+
+    private func send(_ message: SnapshotMessage, to node: NodeID, of replica: Replica, sizeHint: Int = 64) {
+        outboxes[node]?.outbox.append(.snapshot, group: replica.group, sizeHint: sizeHint) {
+            message.encode(into: &$0)
+        }
+    }
+
+    // MARK: The leader's side
+
+    func isSendingSnapshot(_ replica: Replica) -> Bool {
+        guard let outgoing = replica.outgoingSnapshot else { return false }
+        if now - outgoing.lastRequest < OutgoingSnapshot.patience { return true }
+        replica.outgoingSnapshot = nil
+        return false
+    }
+
+    /// Raft says that the follower needs what the log does not hold.
+    func offerSnapshot(_ replica: Replica, to node: NodeID) {
+        guard replica.isServing, let machine = replica.queue else { return }
+        if !isSendingSnapshot(replica) {
+            // Whoever takes it must find its continuation here.
+            guard replica.applied < replica.locations.end, replica.applied >= replica.locations.base,
+                let term = replica.raft.term(at: replica.applied)
+            else { return }
+            replica.outgoingSnapshot = OutgoingSnapshot(
+                name: SnapshotName(index: replica.applied, term: term), state: Shard.compressed(machine),
+                live: machine.liveIndices, lastRequest: now)
+        }
+        guard let outgoing = replica.outgoingSnapshot else { return }
+        let offer = SnapshotOffer(
+            name: outgoing.name, leaderTerm: replica.raft.term, byteCount: outgoing.state.count, live: outgoing.live)
+        send(.offer(offer), to: node, of: replica, sizeHint: 64 + 8 * offer.live.count)
+    }
+
+    private func answer(
+        _ replica: Replica, _ name: SnapshotName, after: LogIndex, offset: Int, to node: NodeID
+    ) {
+        guard replica.isLeader, isSendingSnapshot(replica), let outgoing = replica.outgoingSnapshot,
+            outgoing.name == name
+        else { return }
+        replica.outgoingSnapshot?.lastRequest = now
+        replica.heard[node] = nil
+        activate(replica)
+        guard outgoing.reading[node] == nil else { return }
+        let locations = livePart(of: outgoing, in: replica, after: after)
+        guard locations.isEmpty else {
+            let id = nextRead
+            nextRead += 1
+            replica.outgoingSnapshot?.reading[node] = id
+            reads[id] = PendingRead(
+                group: replica.group, purpose: .snapshot(to: node, after: after, locations.count), locations: locations)
+            output.reads.append(ReadRequest(id: id, locations: locations))
+            return
+        }
+        if after < name.index {
+            send(.entries(name, after: after, through: name.index, []), to: node, of: replica)
+        } else if offset < outgoing.state.count {
+            let end = min(offset + Shard.partSize, outgoing.state.count)
+            send(
+                .chunk(name, offset: offset, outgoing.state[offset..<end]), to: node, of: replica,
+                sizeHint: end - offset + 64)
+        }
+    }
+
+    /// The next live entries, as many as a part holds.
+    private func livePart(
+        of outgoing: OutgoingSnapshot, in replica: Replica, after: LogIndex
+    ) -> [EntryLocation] {
+        var locations: [EntryLocation] = []
+        var size = 0
+        for range in outgoing.live where range.upperBound > after {
+            var index = max(range.lowerBound, after.next)
+            while index <= range.upperBound, let location = replica.locations.first(from: index),
+                location.index <= range.upperBound
+            {
+                guard locations.isEmpty || size + Int(location.length) <= Shard.partSize else { return locations }
+                locations.append(location)
+                size += Int(location.length)
+                index = location.index.next
+            }
+        }
+        return locations
+    }
+
+    /// The entries of a part were read.
+    func snapshotPartRead(
+        _ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, _ replica: Replica, to node: NodeID,
+        after: LogIndex, count: Int
+    ) {
+        guard replica.isLeader, let outgoing = replica.outgoingSnapshot, outgoing.reading[node] == id else { return }
+        replica.outgoingSnapshot?.reading[node] = nil
+        // What could not be read is asked for again: it has moved, or the device failed.
+        guard case .success(let entries) = result, let last = entries.last, entries.count == count else { return }
+        send(
+            .entries(outgoing.name, after: after, through: last.index, entries), to: node, of: replica,
+            sizeHint: entries.reduce(64) { $0 + $1.bytes.count })
+    }
+
+    // MARK: The follower's side
+
+    private func received(_ offer: SnapshotOffer, _ replica: Replica, from node: NodeID) {
+        var isLeaders = false
+        step(replica) { isLeaders = $0.receiveSnapshotOffer(term: offer.leaderTerm, from: node, into: &$1) }
+        guard isLeaders, replica.incomingSnapshot?.install == nil else { return }
+        guard offer.name.index > replica.raft.commit else {
+            step(replica) {
+                $0.installSnapshot(
+                    index: offer.name.index, term: offer.name.term, leaderTerm: offer.leaderTerm, from: node, into: &$1)
+            }
+            return
+        }
+        if replica.incomingSnapshot?.name != offer.name {
+            // This replica's own entries count only as far as it knows them to be committed.
+            var incoming = IncomingSnapshot(offer, after: heldThrough(offer, replica))
+            if let earlier = replica.incomingSnapshot { incoming.inherit(earlier) }
+            if let old = replica.incomingSnapshot?.received {
+                release(old.filter { !incoming.received.contains($0) })
+            }
+            replica.incomingSnapshot = incoming
+        }
+        requestPart(replica, from: node)
+    }
+
+    /// Up to where this replica has all live entries of an offer.
+    private func heldThrough(_ offer: SnapshotOffer, _ replica: Replica) -> LogIndex {
+        for range in offer.live where range.lowerBound <= replica.raft.commit {
+            for index in range.lowerBound.rawValue...min(range.upperBound, replica.raft.commit).rawValue
+            where replica.locations[LogIndex(index)] == nil {
+                return LogIndex(index - 1)
+            }
+        }
+        return min(replica.raft.commit, offer.name.index)
+    }
+
+    private func requestPart(_ replica: Replica, from node: NodeID) {
+        guard let incoming = replica.incomingSnapshot, incoming.writing == nil, incoming.install == nil else { return }
+        send(
+            .request(incoming.name, after: incoming.through, offset: incoming.stateCount), to: node, of: replica)
+    }
+
+    private func received(
+        _ entries: [Entry], _ name: SnapshotName, after: LogIndex, through: LogIndex, _ replica: Replica,
+        from node: NodeID
+    ) {
+        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.install == nil,
+            incoming.writing == nil, incoming.through == after, through > after, through <= name.index,
+            node == replica.knownLeader
+        else { return }
+        var writing: [LogIndex: Term] = [:]
+        var last = after
+        for entry in entries {
+            guard entry.index > last, entry.index <= through, entry.term <= name.term else { return }
+            last = entry.index
+            writing[entry.index] = entry.term
+        }
+        replica.incomingSnapshot?.writing = (through, writing)
+        for entry in entries { output.records.append(.entry(entry)) }
+        guard !entries.isEmpty else { return snapshotPartDurable(replica) }
+        barriers.add(.snapshotPart(replica.group, index: name.index, through: through))
+    }
+
+    /// The part being written is on the disk: the next one.
+    func snapshotPartDurable(_ replica: Replica) {
+        guard let writing = replica.incomingSnapshot?.writing else { return }
+        replica.incomingSnapshot?.through = writing.through
+        replica.incomingSnapshot?.writing = nil
+        if let leader = replica.knownLeader, leader != node { requestPart(replica, from: leader) }
+    }
+
+    private func received(
+        _ bytes: Bytes, _ name: SnapshotName, offset: Int, _ replica: Replica, from node: NodeID
+    ) {
+        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.install == nil,
+            incoming.through == name.index, offset == incoming.stateCount, !bytes.isEmpty,
+            bytes.count <= incoming.byteCount - offset, node == replica.knownLeader
+        else { return }
+        replica.incomingSnapshot?.append(bytes)
+        if offset + bytes.count == incoming.byteCount {
+            install(replica, from: node)
+        } else {
+            requestPart(replica, from: node)
+        }
+    }
+
+    /// Everything is here: the snapshot's records go to the disk, and with the last of them it becomes current.
+    private func install(_ replica: Replica, from node: NodeID) {
+        guard var incoming = replica.incomingSnapshot else { return }
+        let state = incoming.state
+        let machine: QueueMachine
+        do {
+            let bytes = try LZ4Frame.decompress(state, limit: Shard.snapshotLimit)
+            machine = try QueueMachine(snapshot: bytes, settings: QueueSettings())
+            guard machine.appliedIndex == incoming.name.index else { throw DecodingFailure.invalid("snapshot index") }
+        } catch {
+            output.events.append(.snapshotRefused(replica.group, from: node, "\(error)"))
+            dropIncomingSnapshot(replica)
+            return
+        }
+        let name = incoming.name
+        let live = liveEntries(of: incoming, replica)
+        let keepsSuffix = replica.raft.keepsSuffix(afterSnapshotAt: name.index, term: name.term)
+        if !keepsSuffix { output.records.append(.truncate(group: replica.group, from: name.index.next)) }
+        writeSnapshot(
+            SnapshotMark(
+                group: replica.group, index: name.index, term: name.term, byteCount: state.count,
+                live: Shard.ranges(live.map(\.index))), state)
+        incoming.install = SnapshotInstall(
+            leader: node, leaderTerm: replica.raft.term, machine: machine, live: live, keepsSuffix: keepsSuffix)
+        replica.incomingSnapshot = incoming
+        barriers.add(.installation(replica.group))
+    }
+
+    /// Bytes of a decompressed state.
+    static let snapshotLimit = 1 << 30
+
+    /// The live entries that are here: those of the own log as far as it is known to be committed, and what came. The
+    /// others were acknowledged meanwhile, by commands behind the snapshot.
+    private func liveEntries(of incoming: IncomingSnapshot, _ replica: Replica) -> [EntryLocation] {
+        let arrived = Dictionary(incoming.received.map { ($0.index, $0) }) { $1 }
+        var live: [EntryLocation] = []
+        for range in incoming.live {
+            for raw in range.lowerBound.rawValue...range.upperBound.rawValue {
+                let index = LogIndex(raw)
+                if let location = arrived[index] {
+                    live.append(location)
+                } else if index <= replica.raft.commit, let location = replica.locations[index] {
+                    live.append(location)
+                }
+            }
+        }
+        return live
+    }
+
+    static func ranges(_ indices: [LogIndex]) -> [ClosedRange<LogIndex>] {
+        var ranges: [ClosedRange<LogIndex>] = []
+        for index in indices {
+            if let last = ranges.last, last.upperBound.next == index {
+                ranges[ranges.count - 1] = last.lowerBound...index
+            } else {
+                ranges.append(index...index)
+            }
+        }
+        return ranges
+    }
+
+    /// A leader's snapshot is durable and current.
+    func installDurable(_ replica: Replica) {
+        guard let name = replica.incomingSnapshot?.name, let install = replica.incomingSnapshot?.install else { return }
+        step(replica) {
+            $0.installSnapshot(
+                index: name.index, term: name.term, leaderTerm: install.leaderTerm, from: install.leader, into: &$1)
+        }
+        // The log got there by itself: what came is not needed.
+        if replica.incomingSnapshot?.name == name { dropIncomingSnapshot(replica) }
+    }
+
+    /// The core goes on behind an installed snapshot: it takes the place of log and machine.
+    func snapshotInstalled(_ replica: Replica) {
+        guard let incoming = replica.incomingSnapshot, let install = incoming.install else { return }
+        let index = incoming.name.index
+        replica.incomingSnapshot = nil
+        release(
+            replica.locations.install(through: index, live: install.live, keepsSuffix: install.keepsSuffix)
+                + incoming.received.filter { !install.live.contains($0) })
+        if !install.keepsSuffix {
+            while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
+            replica.tail = EntryTail(next: index.next)
+        }
+        replica.windows.removeAll()
+        replica.queue = install.machine
+        replica.applied = index
+        replica.lastTimestamp = max(replica.lastTimestamp, install.machine.time)
+        replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
+        output.events.append(.snapshotInstalled(replica.group, index, from: install.leader))
+        enqueue(replica)
+    }
+
+    /// Gives up a transfer; what has come of it is not needed.
+    func dropIncomingSnapshot(_ replica: Replica) {
+        guard let incoming = replica.incomingSnapshot else { return }
+        replica.incomingSnapshot = nil
+        release(incoming.received)
+    }
+}
