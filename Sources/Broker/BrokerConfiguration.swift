@@ -25,7 +25,7 @@ public struct BrokerConfiguration: Sendable {
     /// Members of a new quorum queue when `x-quorum-initial-group-size` does not say.
     public var groupSize = 3
     /// Time a `queue.declare` waits for the leader's counts before it answers with zeros.
-    public var countsTimeout = Interval.milliseconds(500)
+    public var countsTimeout = Interval.seconds(2)
     /// Time a consume, get or purge waits for the queue's leader before its channel is closed with 541.
     public var operationTimeout = Interval.seconds(60)
     /// Bytes of frames kept back per channel while an operation of it is under way; beyond it reading stops.
@@ -38,6 +38,8 @@ public struct BrokerConfiguration: Sendable {
     public var autoAckWindow: UInt32 = 2_000
     /// Connections accepted at most.
     public var connectionLimit = 20_000
+    /// Memory and disk space at which publishers have to wait.
+    public var resourceLimits = ResourceLimits()
 
     /// Makes the broker lie once; for tests of the checkers.
     public var sabotage: SabotageKind?

@@ -7,9 +7,6 @@ extension BrokerLoop {
     /// Users that may only come from the loopback interface.
     public var loopbackUsers: Set<String> { configuration.loopbackUsers }
 
-    /// Why publishers have to wait; nil when they need not.
-    public var alarmReason: String? { alarm }
-
     /// The addresses at which AMQP clients are listened for.
     public var listenAddresses: [ListenAddress] {
         listeners.compactMap { channel in

@@ -129,7 +129,8 @@ extension BrokerLoop {
 
     /// The topology no longer has the queue.
     func transientDeleted(_ id: TransientID) {
-        transients[id] = nil
+        // A publisher's cached route holds the queue until its next publish, which an alarm may keep from coming.
+        _ = transients.removeValue(forKey: id)?.queue.purge()
         for serial in transientUsers.removeValue(forKey: id) ?? [] { channels[serial]?.transientGone(id) }
     }
 
@@ -255,6 +256,7 @@ extension BrokerLoop {
             guard let waiting = requests[request], waiting.node == sender else { return }
             requests[request] = nil
             waiting.answer(reply)
+        case .resources(let resources): take(resources, of: sender)
         }
     }
 

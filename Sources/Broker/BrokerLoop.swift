@@ -28,6 +28,12 @@ public final class BrokerLoop {
 
     /// Why publishers have to wait.
     private(set) var alarm: String?
+    /// This node's memory and disk.
+    var monitor: ResourceMonitor
+    /// What the nodes that can be reached have told of theirs.
+    var peerResources: [NodeID: NodeResources] = [:]
+    /// When the other nodes were last told of this one's.
+    var lastReport = Instant.zero
 
     /// By id.
     var connections: [UInt64: ClientConnection] = [:]
@@ -77,6 +83,7 @@ public final class BrokerLoop {
         self.eventLoop = eventLoop
         self.logger = logger
         gateway = GatewayID(node: node.nodeID, shard: shard)
+        monitor = ResourceMonitor(configuration.resourceLimits)
         sabotage = configuration.sabotage.map { Sabotage($0) }
         random = SeededRandom(seed: seed)
         self.now = now
@@ -123,11 +130,11 @@ public final class BrokerLoop {
         }
     }
 
-    /// Raises or lowers the alarm that keeps publishers away, as for memory or disk space: a connection that publishes
-    /// under the alarm is not read any further and told why, if it wants to know.
+    /// Raises or lowers the alarm that keeps publishers away: a connection that publishes under the alarm is not read
+    /// any further and told why, if it wants to know.
     ///
     /// - Parameter reason: nil when publishing may go on.
-    public func setAlarm(_ reason: String?) {
+    func setAlarm(_ reason: String?) {
         guard alarm != reason else { return }
         alarm = reason
         guard reason == nil else { return }
@@ -143,6 +150,7 @@ public final class BrokerLoop {
             handle.client.nodeUp(node)
             handle.markDirty()
         }
+        if node != self.node.nodeID { reportResources(to: node) }
     }
 
     /// The link to a node was lost with what was on its way. To be called before anything of the next link arrives.
@@ -152,6 +160,7 @@ public final class BrokerLoop {
             handle.markDirty()
         }
         gatewayLost(node)
+        forgetResources(of: node)
     }
 
     /// A node is down.

@@ -19,7 +19,7 @@ public struct ConnectionSnapshot: Sendable {
     public var user: String
     /// The virtual host.
     public var vhost: String
-    /// `starting`, `running`, `closing`.
+    /// `starting`, `running`, `blocked` by an alarm, `closing`.
     public var state: String
     /// Channels open.
     public var channels: Int
@@ -163,16 +163,16 @@ extension BrokerLoop {
                 id: connection.id, name: connection.endpoints.name, peerHost: connection.endpoints.peerHost,
                 peerPort: connection.endpoints.peerPort, host: connection.endpoints.host,
                 port: connection.endpoints.port, user: connection.user, vhost: connection.vhost,
-                state: BrokerLoop.word(connection.stage), channels: connection.channelCount,
+                state: BrokerLoop.word(connection), channels: connection.channelCount,
                 frameMax: connection.tuning.frameMax, channelMax: connection.tuning.channelMax,
                 heartbeat: connection.tuning.heartbeat, clientProperties: connection.clientProperties)
         }
     }
 
-    private static func word(_ stage: ClientConnection.Stage) -> String {
-        switch stage {
+    private static func word(_ connection: ClientConnection) -> String {
+        switch connection.stage {
         case .header, .handshake: "starting"
-        case .open: "running"
+        case .open: connection.isAlarmed ? "blocked" : "running"
         case .closing, .closed: "closing"
         }
     }

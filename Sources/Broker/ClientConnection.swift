@@ -64,7 +64,7 @@ package final class ClientConnection {
     /// Queues too far behind to read more publishes, and channels with too many frames kept back.
     private var readingHolds = 0
     /// Not read because of an alarm.
-    private var isAlarmed = false
+    private(set) var isAlarmed = false
     private(set) var lastReceived: Instant
     private var lastSent: Instant
     /// Exclusive queues were declared: the topology must hear of the end.
@@ -334,6 +334,8 @@ package final class ClientConnection {
         send(.connectionClose(error.connectionClose), channel: 0)
         stage = .closing
         closingSince = broker.now
+        // The client's answer has to be read.
+        alarmCleared()
     }
 
     /// The node stops.

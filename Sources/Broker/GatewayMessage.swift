@@ -1,7 +1,8 @@
 package import Primitives
 package import Topology
 
-/// What brokers say to each other about transient queues, which live in the memory of one of them.
+/// What brokers say to each other: about transient queues, which live in the memory of one of them, and about their
+/// nodes' memory and disk.
 ///
 /// Layout, little-endian, version 1: a payload is a version octet and messages one after another, each a kind octet and
 /// its fields: numbers as varints, bytes with a varint length.
@@ -23,6 +24,8 @@ package enum GatewayMessage: Sendable {
     case deliver(
         channel: UInt64, consumer: UInt32, number: UInt64, deliveryCount: UInt32, redelivered: Bool, message: Bytes)
     case reply(request: UInt64, GatewayReply)
+    /// Memory and disk of the sender.
+    case resources(NodeResources)
 }
 
 /// The answer to a request between brokers.
@@ -72,6 +75,11 @@ extension GatewayMessage {
         case .reply(let request, let reply):
             writer.put(13, request)
             reply.encode(into: &writer)
+        case .resources(let resources):
+            // The highest number stands for what could not be measured.
+            writer.put(
+                14, UInt64(resources.alarms.rawValue), resources.reading.memoryUsed ?? .max, resources.limits.memory,
+                resources.reading.diskFree ?? .max, resources.limits.diskFree)
         }
     }
 
@@ -119,6 +127,7 @@ extension GatewayMessage {
         case 13:
             let request = try reader.readVarint()
             self = .reply(request: request, try GatewayReply(decoding: &reader))
+        case 14: self = .resources(try reader.resources())
         default: throw .invalid("gateway message kind")
         }
     }
@@ -183,6 +192,18 @@ extension ByteReader {
         case 1: true
         default: throw .invalid("flag")
         }
+    }
+
+    fileprivate mutating func resources() throws(DecodingFailure) -> NodeResources {
+        guard let alarms = UInt8(exactly: try readVarint()) else { throw .invalid("alarms") }
+        let memoryUsed = try readVarint()
+        let memoryLimit = try readVarint()
+        let diskFree = try readVarint()
+        return NodeResources(
+            reading: ResourceReading(
+                memoryUsed: memoryUsed == .max ? nil : memoryUsed, diskFree: diskFree == .max ? nil : diskFree),
+            limits: ResourceLimits(memory: memoryLimit, diskFree: try readVarint()),
+            alarms: ResourceAlarms(rawValue: alarms))
     }
 
     fileprivate mutating func numbers() throws(DecodingFailure) -> ClosedRange<UInt64> {

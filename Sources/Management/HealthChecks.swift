@@ -1,4 +1,4 @@
-import Broker
+package import Broker
 package import Hummingbird
 import Primitives
 import Replication
@@ -25,10 +25,13 @@ struct HealthChecks {
             }
         }
         checks.get("virtual-hosts") { _, _ in HealthVerdict() }
-        // Alarms hold back the publishers of their own node only.
-        for (path, place) in [("alarms", "cluster"), ("local-alarms", "node")] {
-            checks.get(RouterPath(path)) { _, _ in
-                try await view.look { HealthChecks.alarms($0, place: place) }
+        checks.get("alarms") { _, _ in
+            try await view.look { HealthVerdict(alarms: HealthChecks.alarms($0), in: "cluster") }
+        }
+        checks.get("local-alarms") { _, _ in
+            try await view.look { broker in
+                let own = Nodes.name(of: broker.nodeID, in: broker.topology)
+                return HealthVerdict(alarms: HealthChecks.alarms(broker).filter { $0.node == own }, in: "node")
             }
         }
         checks.get("port-listener/:port") { _, context in
@@ -64,13 +67,13 @@ struct HealthChecks {
         }
     }
 
-    private static func alarms(_ broker: NodeBroker, place: String) -> HealthVerdict {
-        guard let reason = broker.loop?.alarmReason else { return HealthVerdict() }
-        var verdict = HealthVerdict("There are alarms in effect in the \(place)")
-        verdict.alarms = [
-            HealthVerdict.Alarm(node: Nodes.name(of: broker.nodeID, in: broker.topology), resource: reason)
-        ]
-        return verdict
+    /// The alarms of all nodes that can be reached.
+    private static func alarms(_ broker: NodeBroker) -> [HealthVerdict.Alarm] {
+        guard let loop = broker.loop else { return [] }
+        return loop.alarmedNodes.flatMap { node in
+            HealthVerdict.Alarm.list(
+                loop.resources(of: node)?.alarms ?? [], node: Nodes.name(of: node, in: broker.topology))
+        }
     }
 
     private static func leaders(_ broker: NodeBroker, _ queues: [QueueRecord]) -> HealthVerdict {
@@ -139,6 +142,14 @@ package struct HealthVerdict: Encodable, ResponseGenerator, Sendable {
     package struct Alarm: Codable, Hashable, Sendable {
         package var node: String
         package var resource: String
+
+        /// A node's alarms with RabbitMQ's words.
+        package static func list(_ alarms: ResourceAlarms, node: String) -> [Alarm] {
+            var list: [Alarm] = []
+            if alarms.contains(.memory) { list.append(Alarm(node: node, resource: "memory")) }
+            if alarms.contains(.disk) { list.append(Alarm(node: node, resource: "disk space")) }
+            return list
+        }
     }
 
     package var status: String
@@ -153,6 +164,12 @@ package struct HealthVerdict: Encodable, ResponseGenerator, Sendable {
     package init(_ failure: String? = nil) {
         status = failure == nil ? "ok" : "failed"
         reason = failure
+    }
+
+    /// Fails when there are alarms; `place` is where they were looked for.
+    package init(alarms: [Alarm], in place: String) {
+        self.init(alarms.isEmpty ? nil : "There are alarms in effect in the \(place)")
+        if !alarms.isEmpty { self.alarms = alarms }
     }
 
     /// Whether `port` is among those listened at.

@@ -1,4 +1,5 @@
 import Broker
+import Foundation
 import Glibc
 import Logging
 import Management
@@ -16,9 +17,14 @@ struct Server: Service {
     let logger: Logger
 
     init(_ configuration: ServerConfiguration, logger: Logger) {
+        var configuration = configuration
+        configuration.resolveLimits(memory: SystemMemory.available(readText) ?? Server.unknownMemory)
         self.configuration = configuration
         self.logger = logger
     }
+
+    /// Taken for the memory of a machine that does not tell, in bytes.
+    private static let unknownMemory: UInt64 = 1 << 30
 
     func run() async throws {
         let own = try configuration.ownNode()
@@ -26,6 +32,10 @@ struct Server: Service {
         logger.info(
             "store opened",
             metadata: ["incarnation": "\(store.incarnation)", "directory": "\(configuration.dataDirectory)"])
+        let limits = configuration.broker.resourceLimits
+        logger.info(
+            "publishers wait beyond these limits",
+            metadata: ["memory": "\(limits.memory)", "disk_free": "\(limits.diskFree)"])
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let (failures, failure) = AsyncStream.makeStream(of: String.self)
@@ -47,6 +57,7 @@ struct Server: Service {
                     exit(1)
                 }
             }
+            tasks.addTask { await measure(node, on: loop) }
             try await gracefulShutdown()
             logger.info("stopping")
             try await stop(node, on: loop)
@@ -55,6 +66,24 @@ struct Server: Service {
         }
         try await group.shutdownGracefully()
         logger.info("stopped")
+    }
+
+    /// Measures memory and disk four times a second, off the event loop, until the node stops.
+    private func measure(_ node: NIOLoopBound<RunningNode>, on loop: any EventLoop) async {
+        let limit = configuration.broker.resourceLimits.memory
+        var turn = 0
+        while !Task.isCancelled && !Task.isShuttingDownGracefully {
+            var reading = ResourceReading(measuring: configuration.dataDirectory)
+            // The allocator keeps what is freed: without this the memory alarm would outlast its cause. Once a second,
+            // since it locks the heap for as long as it has something to give back.
+            if turn % 4 == 0, let used = reading.memoryUsed, used >= limit - limit / 20 {
+                _ = trimHeap?(0)
+                reading = ResourceReading(measuring: configuration.dataDirectory)
+            }
+            turn += 1
+            loop.execute { [reading] in node.value.broker.loop?.observe(reading) }
+            try? await Task.sleep(for: .milliseconds(250))
+        }
     }
 
     private func stop(_ node: NIOLoopBound<RunningNode>, on loop: any EventLoop) async throws {
@@ -110,6 +139,8 @@ final class RunningNode {
             }
         }
         try replication.start()
+        // Before the first client, so that it finds the alarms as they are.
+        broker.loop?.observe(ResourceReading(measuring: configuration.dataDirectory))
     }
 
     /// Tells the clients goodbye (320) and waits until they have gone, for five seconds at most.
@@ -127,5 +158,26 @@ final class RunningNode {
         }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         eventLoop.scheduleTask(in: .milliseconds(20)) { bound.value.awaitClients(ticks: ticks - 1, promise) }
+    }
+}
+
+/// The text of a small file; nil when it cannot be read.
+private func readText(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
+
+/// glibc's `malloc_trim`, which gives freed memory back to the system; nil where the C library has no such function.
+/// Its header is not in the module `Glibc`, hence the look-up.
+private let trimHeap: (@Sendable @convention(c) (Int) -> Int32)? = dlsym(nil, "malloc_trim").map {
+    unsafeBitCast($0, to: (@Sendable @convention(c) (Int) -> Int32).self)
+}
+
+extension ResourceReading {
+    /// This process's memory and the free space of a directory's file system, now.
+    fileprivate init(measuring directory: String) {
+        let pageSize = UInt64(clamping: sysconf(Int32(_SC_PAGESIZE)))
+        let memory = readText("/proc/self/statm").flatMap { SystemMemory.resident(statm: $0, pageSize: pageSize) }
+        var space = statvfs()
+        // What an unprivileged process may still write, as `df` shows it.
+        let free = statvfs(directory, &space) == 0 ? UInt64(space.f_bavail) * UInt64(space.f_frsize) : nil
+        self.init(memoryUsed: memory, diskFree: free)
     }
 }

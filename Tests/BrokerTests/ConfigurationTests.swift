@@ -100,6 +100,63 @@ import Testing
         #expect(configuration.nodes.map(\.name) == ["warren"])
     }
 
+    @Test(arguments: [
+        ("vm_memory_high_watermark = 0.4", 400_000), ("vm_memory_high_watermark.relative = 0.25", 250_000),
+        ("vm_memory_high_watermark.absolute = 10kB", 10_000), ("vm_memory_high_watermark.relative = 0", 0),
+        // The memory that there is bounds an absolute limit.
+        ("vm_memory_high_watermark.absolute = 2GB", 1_000_000),
+        ("vm_memory_high_watermark.relative = 0.5\nvm_memory_high_watermark.absolute = 1kB", 1_000),
+        ("vm_memory_high_watermark.absolute = 1kB\nvm_memory_high_watermark.relative = 0.5", 500_000), ("", 600_000),
+    ])
+    func takesMemoryLimits(text: String, bytes: UInt64) throws {
+        var configuration = try load(text)
+        configuration.resolveLimits(memory: 1_000_000)
+        #expect(configuration.broker.resourceLimits.memory == bytes)
+    }
+
+    @Test(arguments: [
+        ("", 50_000_000), ("disk_free_limit.absolute = 123", 123), ("disk_free_limit.absolute = 1GB", 1_000_000_000),
+        ("disk_free_limit.relative = 1.5", 1_500_000),
+    ])
+    func takesDiskLimits(text: String, bytes: UInt64) throws {
+        var configuration = try load(text)
+        configuration.resolveLimits(memory: 1_000_000)
+        #expect(configuration.broker.resourceLimits.diskFree == bytes)
+    }
+
+    @Test(arguments: [
+        ("7", 7), ("7k", 7_000), ("7K", 7_000), ("7kB", 7_000), ("7Ki", 7_168), ("7kiB", 7_168), ("7KIB", 7_168),
+        ("2M", 2_000_000), ("2MB", 2_000_000), ("2MiB", 2_097_152), ("2 mib", 2_097_152), ("3G", 3_000_000_000),
+        ("3GiB", 3_221_225_472), ("4TB", 4_000_000_000_000), ("4Ti", 4_398_046_511_104),
+        ("5PiB", 5_629_499_534_213_120),
+    ])
+    func readsUnits(text: String, bytes: UInt64) throws {
+        #expect(try load("disk_free_limit.absolute = \(text)").diskFreeLimit == .absolute(bytes))
+    }
+
+    @Test(arguments: [
+        "", "MB", "-1", "1.5GB", "1XB", "1kBB", "1iB", "1B", "18446744073709551616", "18446744073709551615kB", "٣",
+    ])
+    func refusesWhatIsNoNumberOfBytes(text: String) {
+        let error = #expect(throws: ConfigurationError.self) { try load("", "disk_free_limit.absolute = \(text)") }
+        #expect(
+            error?.description == "w.conf:2: disk_free_limit.absolute = \(text): expected bytes, or a number with kB, "
+                + "KiB, MB, MiB, GB, GiB, TB, TiB, PB or PiB")
+    }
+
+    @Test func keepsTheCacheWithinTheMemoryLimit() throws {
+        func cache(_ limit: String) throws -> Int {
+            var configuration = try load("vm_memory_high_watermark.absolute = \(limit)")
+            configuration.resolveLimits(memory: 1 << 40)
+            return configuration.broker.resourceLimits.entryCache(preferred: 64 << 20)
+        }
+        #expect(try cache("100GB") == 64 << 20)
+        #expect(try cache("256MiB") == 64 << 20)
+        #expect(try cache("200MiB") == 50 << 20)
+        // One entry of full size has to fit.
+        #expect(try cache("0") == 1 << 20)
+    }
+
     @Test func opensGuestToTheNetworkOnlyWhenToldTo() throws {
         #expect(try load("loopback_users = none").broker.loopbackUsers.isEmpty)
         #expect(try load("loopback_users.guest = false").broker.loopbackUsers.isEmpty)
@@ -114,6 +171,18 @@ import Testing
         ("management.tcp.port = -1", "w.conf:1: management.tcp.port = -1: expected a number from 0 to 65535"),
         ("data_dir =", "w.conf:1: data_dir = : expected a text"),
         ("log.level = loud", "w.conf:1: log.level = loud: expected debug, info, warning, error or critical"),
+        (
+            "vm_memory_high_watermark = 1.1",
+            "w.conf:1: vm_memory_high_watermark = 1.1: expected a number from 0 to 1, times the memory"
+        ),
+        (
+            "vm_memory_high_watermark.relative = nan",
+            "w.conf:1: vm_memory_high_watermark.relative = nan: expected a number from 0 to 1, times the memory"
+        ),
+        (
+            "disk_free_limit.relative = -1",
+            "w.conf:1: disk_free_limit.relative = -1: expected a number from 0 to 1000, times the memory"
+        ),
         ("event_loops = 4", "w.conf:1: event_loops = 4: expected 1"),
         ("listeners.tcp.default = h:x", "w.conf:1: listeners.tcp.default = h:x: expected a port, or host:port"),
         ("listeners.tcp.default = 70000", "w.conf:1: listeners.tcp.default = 70000: expected a port, or host:port"),

@@ -245,18 +245,6 @@ import Topology
         #expect(client.isClosed)
     }
 
-    @Test func holdsPublishersBackUnderAnAlarm() {
-        let cluster = FakeCluster()
-        let client = TestClient.open(
-            cluster, properties: ["capabilities": .table(["connection.blocked": true])])
-        cluster[1].broker.setAlarm("low on disk")
-        #expect(client.hear() == [] && client.isReading)
-        client.publish("a", key: "nowhere")
-        #expect(client.hear() == ["connection.blocked"] && !client.isReading)
-        cluster[1].broker.setAlarm(nil)
-        #expect(client.hear() == ["connection.unblocked"] && client.isReading)
-    }
-
     @Test func closesTheConnectionsOfDeletedUsersAndHosts() {
         let cluster = FakeCluster()
         cluster.change(.putVirtualHost(VirtualHostRecord(name: "v")))

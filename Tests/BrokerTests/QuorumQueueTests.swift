@@ -218,7 +218,7 @@ import Topology
         let client = start(cluster)
         if let group = cluster.group("q") { cluster.depose(group) }
         client.send(.queueDeclare(QueueDeclare(queue: "q", durable: true)))
-        cluster.tick(600)
+        cluster.tick(2_100)
         #expect(client.hear() == ["declare-ok q 0 0"])
         consume(client)
         cluster.tick(61_000)

@@ -56,6 +56,18 @@ import Testing
         #expect(!stale.isHealthy && stale.verdict == "down: b; 2 without a leader: p, q")
     }
 
+    @Test func showsAlarms() {
+        let report = ClusterReport(
+            overview: [:],
+            nodes: [
+                ["name": "a", "running": true, "mem_alarm": true, "disk_free_alarm": true],
+                ["name": "b", "running": true, "mem_alarm": false, "disk_free_alarm": false],
+            ], queues: [])
+        let lines = report.nodeTable.split(separator: "\n")
+        #expect(lines[0].hasSuffix("alarms") && lines[1].hasSuffix("memory, disk"))
+        #expect(!lines[2].contains("memory") && report.isHealthy)
+    }
+
     @Test func printsTablesAndTheSameForPrograms() throws {
         let report = report(nodes: [("a", true)], queues: [("q", "quorum", "a")])
         #expect(report.text.hasPrefix("cluster local, as a sees it\n\nnode"))

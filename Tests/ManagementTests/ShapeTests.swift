@@ -132,4 +132,31 @@ import Topology
             HealthVerdict(port: 1, ports: [5_672]), #""missing":1"#, #""ports":[5672]"#,
             #""reason":"No active listener""#, #""status":"failed""#)
     }
+
+    @Test func alarms() throws {
+        try expect(HealthVerdict(alarms: [], in: "cluster"), #""status":"ok""#)
+        let alarms = HealthVerdict.Alarm.list([.memory, .disk], node: "a")
+        try expect(
+            HealthVerdict(alarms: alarms, in: "cluster"),
+            #""alarms":[{"node":"a","resource":"memory"},{"node":"a","resource":"disk space"}]"#,
+            #""reason":"There are alarms in effect in the cluster""#, #""status":"failed""#)
+    }
+
+    @Test func nodes() throws {
+        var node = NodeStatus(
+            name: "a", running: true, cluster_leader: false, client_address: "c", management_address: "m",
+            peer_address: "p")
+        // One that does not tell has no figures.
+        try expect(
+            node, #""client_address":"c""#, #""cluster_leader":false"#, #""management_address":"m""#, #""name":"a""#,
+            #""peer_address":"p""#, #""running":true"#, #""type":"disc""#)
+        node.show(
+            NodeResources(
+                reading: ResourceReading(memoryUsed: 5, diskFree: 7), limits: ResourceLimits(memory: 6, diskFree: 8),
+                alarms: .disk))
+        try expect(
+            node, #""client_address":"c""#, #""cluster_leader":false"#, #""disk_free":7"#, #""disk_free_alarm":true"#,
+            #""disk_free_limit":8"#, #""management_address":"m""#, #""mem_alarm":false"#, #""mem_limit":6"#,
+            #""mem_used":5"#, #""name":"a""#, #""peer_address":"p""#, #""running":true"#, #""type":"disc""#)
+    }
 }

@@ -54,6 +54,10 @@ public struct ServerConfiguration: Sendable {
     public var defaultVirtualHost = "/"
     /// `log.level`: debug, info, warning, error or critical.
     public var logLevel = "info"
+    /// `vm_memory_high_watermark`: resident memory at which publishers have to wait.
+    public var memoryWatermark = ResourceLimit.relative(0.6)
+    /// `disk_free_limit`: free disk space at which publishers have to wait.
+    public var diskFreeLimit = ResourceLimit.absolute(50_000_000)
     /// Limits of the AMQP front door.
     public var broker = BrokerConfiguration()
     /// Timing and bounds of replication.
@@ -86,6 +90,17 @@ public struct ServerConfiguration: Sendable {
         nodes.sort { $0.id < $1.id }
         _ = try ownNode()
         broker.clusterName = clusterName
+    }
+
+    /// Turns the memory and disk limits into bytes, and keeps the cache of recent entries within the memory limit.
+    ///
+    /// - Parameter memory: bytes available to the process; a higher memory limit is lowered to them.
+    public mutating func resolveLimits(memory: UInt64) {
+        let limits = ResourceLimits(
+            memory: min(memoryWatermark.bytes(memory: memory), memory),
+            diskFree: diskFreeLimit.bytes(memory: memory))
+        broker.resourceLimits = limits
+        shard.cacheLimit = limits.entryCache(preferred: shard.cacheLimit)
     }
 
     private static let nodePrefix = "cluster_formation.classic_config.nodes."
@@ -153,6 +168,11 @@ public struct ServerConfiguration: Sendable {
         "frame_max": number(\.broker.frameMax, 8_192...(1 << 30)),
         "max_message_size": number(\.broker.maxMessageSize, 1...(100 << 20)),
         "max_connections": number(\.broker.connectionLimit, 1...1_000_000),
+        "vm_memory_high_watermark": fraction(\.memoryWatermark, upTo: 1),
+        "vm_memory_high_watermark.relative": fraction(\.memoryWatermark, upTo: 1),
+        "vm_memory_high_watermark.absolute": bytes(\.memoryWatermark),
+        "disk_free_limit.relative": fraction(\.diskFreeLimit, upTo: 1_000),
+        "disk_free_limit.absolute": bytes(\.diskFreeLimit),
         "log.level": { configuration, value in
             guard ["debug", "info", "warning", "error", "critical"].contains(value) else {
                 return "debug, info, warning, error or critical"
@@ -202,6 +222,28 @@ public struct ServerConfiguration: Sendable {
                 return "a number from \(range.lowerBound) to \(range.upperBound)"
             }
             configuration[keyPath: path] = fitting
+            return nil
+        }
+    }
+
+    private typealias LimitPath = any WritableKeyPath<ServerConfiguration, ResourceLimit> & Sendable
+
+    private static func fraction(_ path: LimitPath, upTo limit: Double) -> Parser {
+        { configuration, value in
+            guard let parsed = ResourceLimit.relative(value, upTo: limit) else {
+                return "a number from 0 to \(Int(limit)), times the memory"
+            }
+            configuration[keyPath: path] = parsed
+            return nil
+        }
+    }
+
+    private static func bytes(_ path: LimitPath) -> Parser {
+        { configuration, value in
+            guard let parsed = ResourceLimit.absolute(value) else {
+                return "bytes, or a number with kB, KiB, MB, MiB, GB, GiB, TB, TiB, PB or PiB"
+            }
+            configuration[keyPath: path] = parsed
             return nil
         }
     }

@@ -39,7 +39,15 @@ public struct ClusterReport: Sendable {
         }.compactMap { $0["name"]?.string }
     }
 
-    /// Every node is up and every queue has a leader.
+    /// A node's alarms in words; empty without one.
+    private static func alarms(_ node: JSON) -> String {
+        var alarms: [String] = []
+        if node["mem_alarm"]?.bool == true { alarms.append("memory") }
+        if node["disk_free_alarm"]?.bool == true { alarms.append("disk") }
+        return alarms.joined(separator: ", ")
+    }
+
+    /// Every node is up and every queue has a leader. Alarms make publishers wait, and no more.
     public var isHealthy: Bool { !nodes.isEmpty && downNodes.isEmpty && leaderlessQueues.isEmpty }
 
     /// One line: what is wrong, or that nothing is.
@@ -64,13 +72,14 @@ public struct ClusterReport: Sendable {
         for queue in queues {
             if let leader = queue["leader"]?.string { leads[leader, default: 0] += 1 }
         }
-        var table = TextTable(["node", "state", "leads", "AMQP", "HTTP", "peers", "metadata"])
+        var table = TextTable(["node", "state", "leads", "AMQP", "HTTP", "peers", "metadata", "alarms"])
         for node in nodes {
             let name = node["name"]?.string ?? ""
             table.append([
                 name, node["running"]?.bool == true ? "up" : "down", "\(leads[name] ?? 0)",
                 node["client_address"]?.text ?? "", node["management_address"]?.text ?? "",
                 node["peer_address"]?.text ?? "", node["cluster_leader"]?.bool == true ? "leader" : "",
+                ClusterReport.alarms(node),
             ])
         }
         return table.text
