@@ -83,8 +83,8 @@ let package = Package(
         .executableTarget(
             name: "warren",
             dependencies: [
-                "Bench", "Broker", "Management", "PeerLink", "Primitives", "Replication", "Simulation", "Topology",
-                argumentParser, nioCore, nioPosix, logging, lifecycle, signals,
+                "Bench", "Broker", "LogStore", "Management", "PeerLink", "Primitives", "QuorumQueue", "Replication",
+                "Simulation", "Topology", argumentParser, nioCore, nioPosix, logging, lifecycle, signals,
             ], swiftSettings: settings),
 
         tests("AMQPTests", ["AMQP", "Primitives"]),

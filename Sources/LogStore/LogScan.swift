@@ -7,6 +7,12 @@ import Primitives
 /// the last frame can be torn: bad, and nothing behind it.
 struct LogScan<D: Disk> {
     let disk: D
+    /// Reads the frames of sealed segments, too, and compares them with the footer: for inspection.
+    let readsEverything: Bool
+    /// Damage other than that of records, in the order in which it was met; complete when everything is read.
+    private(set) var findings: [ScanFinding] = []
+    /// Bytes of intact frames and footers read.
+    private(set) var verifiedBytes = 0
     private(set) var segments: [FoundSegment<D.File>] = []
     private(set) var items: [RecoveredItem] = []
     private(set) var report = RecoveryReport()
@@ -20,7 +26,10 @@ struct LogScan<D: Disk> {
     /// Where the current scan met something that is not a header, before it found the next one.
     private var missingAt: Int?
 
-    init(disk: D) { self.disk = disk }
+    init(disk: D, readsEverything: Bool = false) {
+        self.disk = disk
+        self.readsEverything = readsEverything
+    }
 
     private var lastNumber: UInt64 { pending?.frame.header.number ?? chain.number }
 
@@ -30,18 +39,22 @@ struct LogScan<D: Disk> {
         let index = segments.count - 1
         var window = ScanWindow(disk: disk, file: found.file, fileLength: found.length)
         defer { report.bytesRead += window.bytesRead }
-        if try takeFooter(of: index) { return }
+        if !readsEverything, try takeFooter(of: index) { return }
         // Behind an unsealed segment there are frames only if its footer was damaged: then this one begins with a
         // frame.
         if index > 0 && !segments[index - 1].isSealed && looksUnused(&window) { return }
         try scanFrames(of: index, in: &window)
+        if readsEverything { try compareFooter(of: index) }
     }
 
     /// Goes on behind segments that reclamation has emptied. They came after the frames met so far, which so are proven
     /// to have been synced.
     mutating func pass(_ range: RetiredRange) throws(LogStoreFailure) {
         try settlePending(repeated: nil)
-        if range.firstFrame > chain.number + 1 { loseFrames(range.firstFrame - chain.number - 1) }
+        if range.firstFrame > chain.number + 1 {
+            note(.missing(chain.number + 1...range.firstFrame - 1), range.first, nil)
+            loseFrames(range.firstFrame - chain.number - 1)
+        }
         guard range.lastFrame > chain.number else { return }
         chain = FrameChain(number: range.lastFrame, checksum: range.lastChecksum, directory: Bytes())
     }
@@ -51,17 +64,26 @@ struct LogScan<D: Disk> {
 
     // MARK: Sealed segments
 
-    private mutating func takeFooter(of index: Int) throws(LogStoreFailure) -> Bool {
+    /// What stands where a footer would: the trailer, and the frames when the footer is intact.
+    private mutating func footer(
+        of index: Int
+    ) throws(LogStoreFailure) -> (place: SegmentFooter.Place, frames: [FrameSummary]?)? {
         let segment = segments[index]
         let trailerOffset = segment.length - SegmentFooter.trailerSize
         guard trailerOffset >= SegmentHeader.size, let trailer = read(segment, at: trailerOffset, count: 64),
             let place = try trailer.withUnsafeBytes({ buffer throws(LogStoreFailure) in
                 try SegmentFooter.decodeTrailer(buffer, fileLength: segment.length, of: segment.header)
-            }),
-            place.offset >= SegmentHeader.size,
+            })
+        else { return nil }
+        guard place.offset >= SegmentHeader.size,
             let footer = read(segment, at: place.offset, count: place.length),
-            CRC32C.checksum(footer) == place.checksum,
-            let frames = SegmentFooter.frames(of: footer, place: place),
+            CRC32C.checksum(footer) == place.checksum
+        else { return (place, nil) }
+        return (place, SegmentFooter.frames(of: footer, place: place))
+    }
+
+    private mutating func takeFooter(of index: Int) throws(LogStoreFailure) -> Bool {
+        guard let (place, found) = try footer(of: index), let frames = found,
             frames.isEmpty || place.firstNumber > lastNumber
         else { return false }
         try settlePending(repeated: nil)
@@ -71,6 +93,7 @@ struct LogScan<D: Disk> {
             expected = frame.number + 1
         }
         segments[index].isSealed = true
+        segments[index].sealedFrames = frames.count
         segments[index].next = place.next
         for frame in frames { try take(frame, of: index) }
         if let last = frames.last {
@@ -96,6 +119,35 @@ struct LogScan<D: Disk> {
         var window = ScanWindow(disk: disk, file: segment.file, fileLength: min(segment.length, offset + count))
         defer { report.bytesRead += window.bytesRead }
         return window.bytes(at: offset, count: count)
+    }
+
+    /// Compares the footer, if there is one, with the frames read. It proves that they were synced.
+    private mutating func compareFooter(of index: Int) throws(LogStoreFailure) {
+        guard let (place, found) = try footer(of: index) else { return }
+        let segment = segments[index].header.segment
+        guard let frames = found else { return note(.footerDamaged, segment, place.offset) }
+        try settlePending(repeated: frames.last { $0.number == lastNumber }?.directory)
+        segments[index].isSealed = true
+        segments[index].next = place.next
+        verifiedBytes += place.length + SegmentFooter.trailerSize
+        let comparison = FooterComparison(frames: frames, read: segments[index].frames)
+        for number in comparison.differing { note(.footerDiffers(number), segment, place.offset) }
+        for frame in comparison.unread {
+            note(.unreadableHeader(frame.number), segment, nil)
+            add(try verified(frame.directory, of: index, base: frame.recordsOffset))
+            report.frames += 1
+        }
+        guard let last = frames.last else { return }
+        if last.number > chain.number {
+            segments[index].frames.append(last)
+            chain = FrameChain(number: last.number, checksum: place.lastChecksum, directory: last.directory)
+        } else if place.lastChecksum != segments[index].lastChecksum {
+            note(.footerDiffers(last.number), segment, place.offset)
+        }
+    }
+
+    private mutating func note(_ kind: ScanFinding.Kind, _ segment: UInt32, _ offset: Int?) {
+        findings.append(ScanFinding(kind: kind, segment: segment, offset: offset))
     }
 
     // MARK: Open segments
@@ -180,6 +232,7 @@ struct LogScan<D: Disk> {
         before frame: FoundFrame, at place: Int?, in index: Int
     ) throws(LogStoreFailure) {
         let missing = frame.header.number - chain.number - 1
+        note(.missing(chain.number + 1...frame.header.number - 1), segments[index].header.segment, place)
         guard let directory = frame.previousDirectory else {
             loseFrames(missing)
             chain = FrameChain(
@@ -211,6 +264,9 @@ struct LogScan<D: Disk> {
     private mutating func settlePending(repeated: Bytes?) throws(LogStoreFailure) {
         guard let (frame, index) = pending else { return }
         pending = nil
+        let segment = segments[index].header.segment
+        if frame.directory == nil { note(.directoryDamaged(frame.header.number), segment, frame.header.offset) }
+        if frame.previousDirectory == nil { note(.repeatedDamaged(frame.header.number), segment, frame.header.offset) }
         guard let directory = frame.directory ?? repeated else {
             loseFrames(1)
             // Not in the footer: the gap in the numbers shows the loss.
@@ -239,6 +295,7 @@ struct LogScan<D: Disk> {
         segments[index].end = frame.header.end
         segments[index].lastChecksum = frame.checksum
         report.frames += 1
+        verifiedBytes += frame.header.length
         report.cleanStop = frame.header.flags.contains(.cleanStop)
     }
 
@@ -273,6 +330,21 @@ struct LogScan<D: Disk> {
         }
         try settlePending(repeated: nil)
         return (index, frame.header.offset..<frame.header.end)
+    }
+
+    /// Reads and verifies the bytes of a record other than an entry.
+    func payload(of item: RecoveredItem) -> Bytes? {
+        guard item.damaged.isEmpty, let record = item.item.records.first else { return nil }
+        if record.length == 0 { return Bytes() }
+        guard let segment = segments.first(where: { $0.header.segment == item.segment }) else { return nil }
+        do throws(DiskFailure) {
+            let file = try disk.open(SegmentName.name(of: segment.header.segment))
+            defer { disk.close(file) }
+            let bytes = try disk.read(file, at: item.offset, count: Int(record.length))
+            return CRC32C.checksum(bytes) == record.checksum ? bytes : nil
+        } catch {
+            return nil
+        }
     }
 
     /// Notes the bytes behind the end that will be cleared.

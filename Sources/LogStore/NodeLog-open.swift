@@ -179,19 +179,7 @@ struct LogOpening<D: Disk> {
     }
 
     /// Reads and verifies the bytes of a record other than an entry.
-    func payload(of item: RecoveredItem) -> Bytes? {
-        guard item.damaged.isEmpty, let record = item.item.records.first else { return nil }
-        if record.length == 0 { return Bytes() }
-        guard let segment = scan.segments.first(where: { $0.header.segment == item.segment }) else { return nil }
-        do throws(DiskFailure) {
-            let file = try disk.open(SegmentName.name(of: segment.header.segment))
-            defer { disk.close(file) }
-            let bytes = try disk.read(file, at: item.offset, count: Int(record.length))
-            return CRC32C.checksum(bytes) == record.checksum ? bytes : nil
-        } catch {
-            return nil
-        }
-    }
+    func payload(of item: RecoveredItem) -> Bytes? { scan.payload(of: item) }
 
     // MARK: Start
 

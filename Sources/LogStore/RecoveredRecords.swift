@@ -35,6 +35,8 @@ struct FoundSegment<File: Sendable>: Sendable {
     var length: Int
     /// Sealed: only the footer was read.
     var isSealed = false
+    /// Frames that the footer names.
+    var sealedFrames = 0
     /// The segment that the footer names as the next.
     var next: UInt32 = 0
     /// Where the next frame would go.

@@ -167,7 +167,7 @@ public struct FileDisk: Disk {
         try check(warren_fsync(descriptor), "fsync", parent)
     }
 
-    private static func check(_ result: Int32, _ operation: String, _ file: String) throws(DiskFailure) {
+    static func check(_ result: Int32, _ operation: String, _ file: String) throws(DiskFailure) {
         switch result {
         case 0: return
         case ENOENT: throw .notFound(file)
