@@ -154,6 +154,10 @@ public struct RaftCore: Sendable {
         return false
     }
 
+    /// Entries turned out to be damaged: this replica does not campaign until `permit` says so. One that leads goes on
+    /// until `quorumLost` or another leader ends it.
+    public mutating func forbidLeading() { mayLead = false }
+
     /// Lifts a restriction of `RestoredLog`, once damaged entries or identities have been repaired. `voting` says that
     /// the replica's promises are known again, and that its log is whole.
     public mutating func permit(voting: Bool, leading: Bool) {

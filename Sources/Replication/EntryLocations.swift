@@ -139,6 +139,13 @@ extension EntryLocations {
         return true
     }
 
+    /// An entry at or below the base that the machine needs and that was missing.
+    package mutating func retain(_ location: EntryLocation) {
+        precondition(location.index <= base)
+        retained.insert(location, at: retained.firstPlace(from: location.index))
+        byteCount += Int(location.length)
+    }
+
     private struct Place: Hashable {
         var segment: UInt32
         var offset: UInt32
@@ -151,6 +158,12 @@ extension EntryLocations {
 }
 
 extension [EntryLocation] {
+    /// Of locations ascending by index: the place of this very one.
+    func place(of location: EntryLocation) -> Int? {
+        let place = firstPlace(from: location.index)
+        return place < count && self[place] == location ? place : nil
+    }
+
     fileprivate var byteCount: Int { reduce(0) { $0 + Int($1.length) } }
 
     /// Of locations ascending by index: the place of the first from `index` on.

@@ -22,6 +22,10 @@ public enum PeerMessageKind: UInt8, Sendable {
     case gateway = 7
     /// A `SnapshotMessage`.
     case snapshot = 8
+    /// Entries that the sender's disk lost: (u64 index, u64 term) each; term 0 for one known to be committed.
+    case repairRequest = 9
+    /// Encoded entries, as far as the sender has them.
+    case repair = 10
 }
 
 /// Collects the messages of one loop tick for one peer.

@@ -21,14 +21,47 @@ extension Shard {
                 restored.mayLead = false
             }
         }
+        let transferred = Shard.transferredThrough(recovered)
+        let waitsForTransfer = transferred > .zero && restored.mayVote
+        if transferred > .zero {
+            restored.mayVote = false
+            restored.mayLead = false
+        }
         let threshold = configuration.snapshotThreshold
-        return Replica(
+        let replica = Replica(
             group: group, descriptor: descriptor, node: node, restored: restored,
             locations: EntryLocations(
                 base: restored.snapshotIndex, retained: recovered?.retained ?? [],
                 entries: recovered?.usableEntries ?? []),
             machine: machine,
             snapshotThreshold: threshold + Int(random.next(below: UInt64(max(threshold, 1)))), now: now)
+        replica.transferredThrough = transferred
+        replica.waitsForTransfer = waitsForTransfer
+        if let recovered { noteDamage(of: recovered, replica) }
+        return replica
+    }
+
+    /// A note that cannot be read may have said anything.
+    private static func transferredThrough(_ recovered: RecoveredGroup?) -> LogIndex {
+        guard let bytes = recovered?.configuration else { return .zero }
+        guard let note = try? ReplicaNote(decoding: bytes) else { return LogIndex(RaftLimits.highestNumber) }
+        return note.transferredThrough
+    }
+
+    /// What recovery found damaged is asked for as soon as there is somebody to ask.
+    private func noteDamage(of recovered: RecoveredGroup, _ replica: Replica) {
+        for index in recovered.damaged where replica.locations[index] != nil {
+            replica.damaged.insert(index, replica.locations[index]?.term)
+        }
+        for index in recovered.missing { replica.damaged.insert(index, nil) }
+        // Index 0, which no log has, asks the leader for a snapshot.
+        if replica.queue == nil && replica.group != .topology { replica.damaged.insert(.zero, nil) }
+        guard !replica.damaged.isEmpty else { return }
+        let isWhole = recovered.usableEntries.count == recovered.entries.count
+        replica.waitsForRepair =
+            recovered.mayVote && isWhole && (replica.queue != nil || replica.group == .topology)
+        output.events.append(.entryDamaged(replica.group, replica.damaged.first(1)[0].index))
+        activate(replica)
     }
 
     private static func machine(of snapshot: RecoveredSnapshot) throws -> QueueMachine {

@@ -40,6 +40,13 @@ final class Replica {
     var outgoingSnapshot: OutgoingSnapshot?
     /// What a leader is sending.
     var incomingSnapshot: IncomingSnapshot?
+    /// What the disk has been told of transfers: `ReplicaNote.transferredThrough`.
+    var transferredThrough = LogIndex.zero
+    /// Nothing but an interrupted transfer keeps the replica from voting.
+    var waitsForTransfer = false
+    var damaged = DamagedEntries()
+    /// Nothing but damaged entries keeps the replica from leading.
+    var waitsForRepair = false
 
     /// Leader only: when a follower last acknowledged something or nothing was outstanding.
     var lastProgress = Instant.zero
@@ -109,6 +116,8 @@ enum ReadPurpose: Hashable {
     case follower(NodeID)
     /// Live entries of a snapshot, above an index; so many.
     case snapshot(to: NodeID, after: LogIndex, Int)
+    /// Entries that another member's disk lost.
+    case repair(of: NodeID)
 }
 
 /// Entries read from disk.

@@ -53,6 +53,13 @@ extension Shard {
         replicas[group]?.entry(at: index, for: .apply)
     }
 
+    /// Where all entries of the group lie.
+    package func locations(of group: GroupID) -> [EntryLocation] {
+        var found: [EntryLocation] = []
+        replicas[group]?.locations.forEach { found.append($0) }
+        return found
+    }
+
     /// Where the entry lies on disk, once it is durable.
     package func location(of group: GroupID, at index: LogIndex) -> EntryLocation? { replicas[group]?.locations[index] }
 

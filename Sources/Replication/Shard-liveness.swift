@@ -169,6 +169,7 @@ extension Shard {
             replica.isActive = false
             if replica.isLeader { sweepLeader(replica) }
             considerSnapshot(replica)
+            if !replica.damaged.isEmpty { askForRepair(replica) }
         }
         if !active.isEmpty { nextSweep = now + configuration.sweepInterval }
     }

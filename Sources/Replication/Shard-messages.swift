@@ -31,6 +31,8 @@ extension Shard {
         case .leadershipDenial: try received(denial: content, from: node)
         case .gateway: output.gatewayMessages.append((node, content))
         case .snapshot: try received(snapshot: content, group: group, from: node)
+        case .repairRequest: try received(repairRequest: content, group: group, from: node)
+        case .repair: try received(repair: content, group: group, from: node)
         }
     }
 

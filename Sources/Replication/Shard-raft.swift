@@ -50,6 +50,7 @@ extension Shard {
         if let change = ready.leader { leaderChanged(replica, to: change.leader) }
         if ready.snapshotInstalled != nil { snapshotInstalled(replica) }
         if ready.commit != nil {
+            transfersSettled(replica)
             replica.lastProgress = now
             enqueue(replica)
             activate(replica)
@@ -76,8 +77,11 @@ extension Shard {
     private func truncate(_ replica: Replica, from index: LogIndex) {
         precondition(index > replica.applied, "an applied entry is never truncated")
         output.records.append(.truncate(group: replica.group, from: index))
+        // On the disk the truncation drops what a transfer has brought so far, too.
+        dropIncomingSnapshot(replica)
         cache.freed(replica.tail.truncate(from: index))
         barriers.add(.unneeded(replica.locations.truncate(from: index)))
+        replica.damaged.forget { $0 >= index }
         replica.windows.removeAll()
     }
 
@@ -232,8 +236,14 @@ extension Shard {
         // An entry that was truncated while it was being written must not take the place of its successor.
         guard let replica = replicas[location.group] else { return release(location) }
         if replica.incomingSnapshot?.append(location) ?? false { return }
-        guard replica.raft.term(at: location.index) == location.term, replica.locations.append(location) else {
-            return release(location)
+        if replica.damaged.arrived(location) { return repaired(location, replica) }
+        guard replica.raft.term(at: location.index) == location.term else { return release(location) }
+        if replica.locations.append(location) { return }
+        // A second copy: the first may stand before a truncation that drops it at the next start.
+        if let old = replica.locations[location.index], replica.move(old, to: location) {
+            release(old)
+        } else {
+            release(location)
         }
     }
 
@@ -247,6 +257,8 @@ extension Shard {
             // Nothing comes between a snapshot's last record and its effect.
             guard replica.incomingSnapshot?.install == nil else { return }
             if !entries.isEmpty { activate(replica) }
+        } else if case .timeoutNow = message, replica.incomingSnapshot?.install != nil {
+            return
         } else if case .appendReply = message {
             replica.lastProgress = now
             replica.heard[node] = nil

@@ -41,6 +41,7 @@ extension Shard {
         if case .snapshot(let node, let after, let count) = pending.purpose {
             return snapshotPartRead(id, result, replica, to: node, after: after, count: count)
         }
+        if case .repair(let node) = pending.purpose { return repairRead(result, replica, to: node) }
         guard replica.windows[pending.purpose]?.reading == id else { return }
         switch result {
         case .failure(let failure):
@@ -53,8 +54,9 @@ extension Shard {
             case .apply, .delivery: readRetries.insert(pending.group, at: window.retryAt)
             // What waited is sent again with the next retransmission.
             case .follower(let node): replica.waitingAppends[node] = nil
-            case .snapshot: break
+            case .snapshot, .repair: break
             }
+            if case .damaged(let location) = failure { noteDamage(replica, location) }
             if !hasMoved { output.events.append(.readFailed(pending.group, "\(failure)")) }
             return
         case .success(let entries):
@@ -65,7 +67,7 @@ extension Shard {
         switch pending.purpose {
         case .apply, .delivery: enqueue(replica)
         case .follower(let node): sendWaitingAppends(replica, to: node)
-        case .snapshot: break
+        case .snapshot, .repair: break
         }
     }
 

@@ -22,6 +22,12 @@ extension Shard {
             replica.snapshotPolicy.isPending(byteCount: byteCount, applied: replica.applied)
         else { return }
         stayActive(replica)
+        // The log got there by itself, or this replica leads: nobody will complete the transfer.
+        if let incoming = replica.incomingSnapshot, incoming.install == nil,
+            incoming.name.index <= replica.raft.commit, !replica.isStuck(before: incoming.name.index)
+        {
+            dropIncomingSnapshot(replica)
+        }
         guard replica.ownSnapshot == nil,
             replica.snapshotPolicy.isDue(byteCount: byteCount, applied: replica.applied, now: now),
             canTakeSnapshot(replica)
@@ -31,6 +37,12 @@ extension Shard {
             byteCount: byteCount, liveBytes: replica.locations.byteCount(in: live),
             snapshotSize: machine.approximateSnapshotSize, applied: replica.applied, now: now)
         if isWorth { takeSnapshot(replica, machine, live: live) }
+    }
+
+    /// Takes a snapshot, worth it or not.
+    func takeSnapshotNow(_ replica: Replica) {
+        guard replica.ownSnapshot == nil, let machine = replica.queue, canTakeSnapshot(replica) else { return }
+        takeSnapshot(replica, machine, live: machine.liveIndices)
     }
 
     /// Everything applied is on this node's disk, and nobody is being sent what a snapshot would take away.
@@ -124,6 +136,9 @@ extension Replica {
     }
 
     func move(_ location: EntryLocation, to copy: EntryLocation) -> Bool {
-        locations.move(location, to: copy) || incomingSnapshot?.move(location, to: copy) ?? false
+        // An installation under way counts on entries of the own log, too.
+        let isOwn = locations.move(location, to: copy)
+        let isIncoming = incomingSnapshot?.move(location, to: copy) ?? false
+        return isOwn || isIncoming
     }
 }

@@ -94,10 +94,10 @@ extension Shard {
             while index <= range.upperBound, let location = replica.locations.first(from: index),
                 location.index <= range.upperBound
             {
+                index = location.index.next
                 guard locations.isEmpty || size + Int(location.length) <= Shard.partSize else { return locations }
                 locations.append(location)
                 size += Int(location.length)
-                index = location.index.next
             }
         }
         return locations
@@ -110,8 +110,9 @@ extension Shard {
     ) {
         guard replica.isLeader, let outgoing = replica.outgoingSnapshot, outgoing.reading[node] == id else { return }
         replica.outgoingSnapshot?.reading[node] = nil
-        // What could not be read is asked for again: it has moved, or the device failed.
-        guard case .success(let entries) = result, let last = entries.last, entries.count == count else { return }
+        // What could not be read is asked for again: it has moved, or the device failed. What could goes ahead of it.
+        if case .failure(.damaged(let location)) = result { noteDamage(replica, location) }
+        guard case .success(let entries) = result, let last = entries.last else { return }
         send(
             .entries(outgoing.name, after: after, through: last.index, entries), to: node, of: replica,
             sizeHint: entries.reduce(64) { $0 + $1.bytes.count })
@@ -120,10 +121,14 @@ extension Shard {
     // MARK: The follower's side
 
     private func received(_ offer: SnapshotOffer, _ replica: Replica, from node: NodeID) {
+        // The mark would bring numbers to the disk that the core refuses.
+        guard offer.name.index > .zero, offer.name.index.rawValue <= RaftLimits.highestNumber,
+            offer.name.term > .zero, offer.name.term <= offer.leaderTerm
+        else { return }
         var isLeaders = false
         step(replica) { isLeaders = $0.receiveSnapshotOffer(term: offer.leaderTerm, from: node, into: &$1) }
         guard isLeaders, replica.incomingSnapshot?.install == nil else { return }
-        guard offer.name.index > replica.raft.commit else {
+        guard offer.name.index > replica.raft.commit || replica.isStuck(before: offer.name.index) else {
             step(replica) {
                 $0.installSnapshot(
                     index: offer.name.index, term: offer.name.term, leaderTerm: offer.leaderTerm, from: node, into: &$1)
@@ -135,7 +140,7 @@ extension Shard {
             var incoming = IncomingSnapshot(offer, after: heldThrough(offer, replica))
             if let earlier = replica.incomingSnapshot { incoming.inherit(earlier) }
             if let old = replica.incomingSnapshot?.received {
-                release(old.filter { !incoming.received.contains($0) })
+                release(old.filter { incoming.received.place(of: $0) == nil })
             }
             replica.incomingSnapshot = incoming
         }
@@ -146,7 +151,7 @@ extension Shard {
     private func heldThrough(_ offer: SnapshotOffer, _ replica: Replica) -> LogIndex {
         for range in offer.live where range.lowerBound <= replica.raft.commit {
             for index in range.lowerBound.rawValue...min(range.upperBound, replica.raft.commit).rawValue
-            where replica.locations[LogIndex(index)] == nil {
+            where replica.locations[LogIndex(index)] == nil || replica.damaged.contains(LogIndex(index)) {
                 return LogIndex(index - 1)
             }
         }
@@ -173,6 +178,10 @@ extension Shard {
             guard entry.index > last, entry.index <= through, entry.term <= name.term else { return }
             last = entry.index
             writing[entry.index] = entry.term
+        }
+        if !entries.isEmpty && replica.transferredThrough < name.index {
+            replica.transferredThrough = name.index
+            writeNote(replica)
         }
         replica.incomingSnapshot?.writing = (through, writing)
         for entry in entries { output.records.append(.entry(entry)) }
@@ -237,16 +246,22 @@ extension Shard {
     /// The live entries that are here: those of the own log as far as it is known to be committed, and what came. The
     /// others were acknowledged meanwhile, by commands behind the snapshot.
     private func liveEntries(of incoming: IncomingSnapshot, _ replica: Replica) -> [EntryLocation] {
-        let arrived = Dictionary(incoming.received.map { ($0.index, $0) }) { $1 }
+        let arrived = incoming.received
+        var place = 0
         var live: [EntryLocation] = []
         for range in incoming.live {
-            for raw in range.lowerBound.rawValue...range.upperBound.rawValue {
-                let index = LogIndex(raw)
-                if let location = arrived[index] {
-                    live.append(location)
-                } else if index <= replica.raft.commit, let location = replica.locations[index] {
-                    live.append(location)
-                }
+            // From one that is here to the next: a range may be longer than anything that can be here.
+            var next = range.lowerBound
+            while true {
+                while place < arrived.count, arrived[place].index < next { place += 1 }
+                let came = place < arrived.count ? arrived[place] : nil
+                let own = replica.locations.first(from: next).flatMap { $0.index <= replica.raft.commit ? $0 : nil }
+                // What came goes first: the own copy may be damaged.
+                guard let location = [came, own].compactMap({ $0 }).min(by: { $0.index < $1.index }),
+                    location.index <= range.upperBound
+                else { break }
+                if location.index == came?.index || !replica.damaged.contains(location.index) { live.append(location) }
+                next = location.index.next
             }
         }
         return live
@@ -271,8 +286,17 @@ extension Shard {
             $0.installSnapshot(
                 index: name.index, term: name.term, leaderTerm: install.leaderTerm, from: install.leader, into: &$1)
         }
-        // The log got there by itself: what came is not needed.
-        if replica.incomingSnapshot?.name == name { dropIncomingSnapshot(replica) }
+        // A campaign that fell due meanwhile was passed over.
+        if replica.knownLeader == nil && replica.campaignAt == nil { scheduleFirstCampaign(replica) }
+        guard replica.incomingSnapshot?.name == name else { return }
+        if replica.isStuck(before: name.index), name.index > replica.locations.base {
+            // The log was there already and could not be applied.
+            snapshotInstalled(replica)
+            replica.raft.compact(through: name.index)
+        } else {
+            // The machine got there by itself: what came is not needed.
+            dropIncomingSnapshot(replica)
+        }
     }
 
     /// The core goes on behind an installed snapshot: it takes the place of log and machine.
@@ -282,7 +306,7 @@ extension Shard {
         replica.incomingSnapshot = nil
         release(
             replica.locations.install(through: index, live: install.live, keepsSuffix: install.keepsSuffix)
-                + incoming.received.filter { !install.live.contains($0) })
+                + incoming.received.filter { install.live.place(of: $0) == nil })
         if !install.keepsSuffix {
             while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
             replica.tail = EntryTail(next: index.next)
@@ -292,8 +316,26 @@ extension Shard {
         replica.applied = index
         replica.lastTimestamp = max(replica.lastTimestamp, install.machine.time)
         replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
+        replica.damaged.forget { $0 <= index && !replica.refersTo($0) }
         output.events.append(.snapshotInstalled(replica.group, index, from: install.leader))
         enqueue(replica)
+    }
+
+    private func writeNote(_ replica: Replica) {
+        let note = ReplicaNote(transferredThrough: replica.transferredThrough)
+        output.records.append(.configuration(group: replica.group, note.encoded()))
+    }
+
+    /// Everything up to where transfers have written is committed: whatever came with them is the log's own.
+    func transfersSettled(_ replica: Replica) {
+        guard replica.transferredThrough > .zero, replica.raft.commit >= replica.transferredThrough,
+            replica.incomingSnapshot == nil
+        else { return }
+        replica.transferredThrough = .zero
+        writeNote(replica)
+        guard replica.waitsForTransfer else { return }
+        replica.waitsForTransfer = false
+        replica.raft.permit(voting: true, leading: replica.damaged.isEmpty)
     }
 
     /// Gives up a transfer; what has come of it is not needed.

@@ -58,6 +58,9 @@ public enum ShardEvent: Equatable, Sendable {
     case replicaRemoved(GroupID)
     case readFailed(GroupID, String)
     case violation(GroupID, RaftViolation)
+    /// An entry's bytes on this disk are not the entry's; other members are asked.
+    case entryDamaged(GroupID, LogIndex)
+    case entryRepaired(GroupID, LogIndex)
     case snapshotTaken(GroupID, LogIndex)
     case snapshotInstalled(GroupID, LogIndex, from: NodeID)
     /// A snapshot that a leader sent is not one.

@@ -154,7 +154,7 @@ extension SnapshotMessage {
         return ranges
     }
 
-    private static func entries(in content: Bytes, group: GroupID) throws(DecodingFailure) -> [Entry] {
+    static func entries(in content: Bytes, group: GroupID) throws(DecodingFailure) -> [Entry] {
         var entries: [Entry] = []
         var start = 0
         while start < content.count {

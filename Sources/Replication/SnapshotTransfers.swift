@@ -44,7 +44,12 @@ struct IncomingSnapshot {
     /// Takes over what came with an earlier offer and is still needed.
     mutating func inherit(_ earlier: IncomingSnapshot) {
         guard earlier.through > through else { return }
-        received = earlier.received.filter { location in live.contains { $0.contains(location.index) } }
+        // Both ascend.
+        var ranges = live[...]
+        received = earlier.received.filter { location in
+            while let range = ranges.first, range.upperBound < location.index { ranges = ranges.dropFirst() }
+            return ranges.first?.contains(location.index) ?? false
+        }
         through = min(earlier.through, name.index)
     }
 
@@ -71,15 +76,19 @@ struct IncomingSnapshot {
         return true
     }
 
-    /// Whether the entry came with the snapshot, reported as durable or not.
+    /// Whether the entry came with the snapshot, reported as durable or not, or the installation counts on it.
     func needs(_ location: EntryLocation) -> Bool {
-        received.contains(location) || writing?.entries[location.index] == location.term
+        received.place(of: location) != nil || writing?.entries[location.index] == location.term
+            || install?.live.place(of: location) != nil
     }
 
     mutating func move(_ location: EntryLocation, to copy: EntryLocation) -> Bool {
-        guard let place = received.firstIndex(of: location) else { return false }
-        received[place] = copy
-        return true
+        let place = received.place(of: location)
+        if let place { received[place] = copy }
+        // The list that the installation will put in the log's place moves, too: what it names must exist then.
+        let installed = install?.live.place(of: location)
+        if let installed { install?.live[installed] = copy }
+        return place != nil || installed != nil
     }
 }
 

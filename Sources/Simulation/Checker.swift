@@ -63,6 +63,7 @@ final class Checker {
     var topology = Topology()
     var topologyApplied = LogIndex.zero
     private(set) var elections: UInt64 = 0
+    private(set) var repairs: UInt64 = 0
     private(set) var snapshots: (taken: UInt64, installed: UInt64) = (0, 0)
 
     struct Published {
@@ -94,14 +95,16 @@ final class Checker {
                 }
                 continue
             }
-            if !found.mayLead { fail("recovery", "\(node) found damage in \(group)") }
+            if !found.mayLead && !simulation.rots(node) { fail("recovery", "\(node) found damage in \(group)") }
             if found.term < promise.term {
                 fail("durable ⊇ acknowledged", "\(node) spoke in \(promise.term) of \(group), recovered \(found.term)")
             }
             if let vote = votes[Ballot(group: group, term: found.term, voter: node)], found.vote != vote {
                 fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
             }
-            guard promise.acknowledged > .zero else { continue }
+            // Entries of an interrupted transfer may have taken the place of others: then the replica does not vote.
+            let note = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }
+            guard promise.acknowledged > .zero, note?.transferredThrough ?? .zero == .zero else { continue }
             let index = promise.acknowledged
             let base = found.snapshot?.index ?? .zero
             // Up to a snapshot everything was committed.
@@ -161,7 +164,14 @@ final class Checker {
         case .violation(let group, let violation): fail("Raft core", "\(process.node) in \(group): \(violation)")
         case .malformedMessage(let from, let reason):
             fail("peer protocol", "\(process.node) got from \(from): \(reason)")
-        case .readFailed(let group, let reason): fail("log store", "\(process.node) in \(group): \(reason)")
+        case .readFailed(let group, let reason):
+            if !simulation.rots(process.node) { fail("log store", "\(process.node) in \(group): \(reason)") }
+        case .entryDamaged(let group, let index):
+            simulation.trace.tell("\(process.node) found \(index) of \(group) damaged")
+            if !simulation.rots(process.node) { fail("log store", "\(process.node): damaged \(index) of \(group)") }
+        case .entryRepaired(let group, let index):
+            simulation.trace.tell("\(process.node) repaired \(index) of \(group)")
+            repairs += 1
         case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
         case .snapshotRefused(let group, let from, let reason):
             fail("snapshot", "\(process.node) in \(group) got from \(from): \(reason)")

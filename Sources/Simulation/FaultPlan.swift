@@ -13,6 +13,9 @@ struct FaultPlan {
     var linkReset: Interval?
     var slowDisk: Interval?
     var slowLink: Interval?
+    /// Entries rot on the disk of one node, always the same: a majority keeps every datum.
+    var bitRot: Interval?
+    var rottenNode = NodeID(1)
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
     var leaderHunt: UInt64 = 0
     /// New leaders are muted, and hit at their first commit.
@@ -63,6 +66,8 @@ struct FaultPlan {
         shard.sessionExpiry = .milliseconds(500 + random.next(below: random.oneIn(2) ? 3_000 : 60_000))
         if random.oneIn(3) { shard.readAhead = 4 << (10 + random.next(below: 6)) }
         shard.snapshotThreshold = 2 << (10 + random.next(below: 6))
+        bitRot = maybe(30, 50, 3_000)
+        rottenNode = NodeID(UInt16(1 + random.next(below: 3)))
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
     }

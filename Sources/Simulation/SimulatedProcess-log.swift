@@ -175,17 +175,19 @@ extension SimulatedProcess {
             let results = reader.read(request.locations)
             loop(after: .microseconds(5)) { [unowned self] in
                 var entries: [Entry] = []
-                for (location, result) in zip(request.locations, results) {
+                var failure: EntryReadFailure?
+                for (location, result) in zip(request.locations, results) where failure == nil {
                     switch result {
                     case .success(let entry): entries.append(entry)
-                    case .failure(let failure):
+                    case .failure(let reason):
+                        failure = reason
                         // An entry that was needed no more, or moved, may have been overwritten meanwhile.
-                        guard shard.isLive([location]) == [true] else { continue }
-                        return simulation.fail("log store", "\(node) cannot read: \(failure)")
+                        guard shard.isLive([location]) == [true], !simulation.rots(node) else { continue }
+                        return simulation.fail("log store", "\(node) cannot read: \(reason)")
                     }
                 }
                 let result: Result<[Entry], EntryReadFailure> =
-                    entries.isEmpty ? .failure(.damaged(request.locations[0])) : .success(entries)
+                    if let failure, entries.isEmpty { .failure(failure) } else { .success(entries) }
                 shard.readCompleted(request.id, result, now: now)
                 setNeedsFlush()
             }

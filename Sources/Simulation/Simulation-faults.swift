@@ -1,4 +1,6 @@
+import LogStore
 import Primitives
+import Replication
 
 // What goes wrong, and when.
 extension Simulation {
@@ -38,6 +40,7 @@ extension Simulation {
                 network.setSlowness(1, b, a)
             }
         }
+        chain(plan.bitRot) { [unowned self] in rot(plan.rottenNode) }
         chain(.seconds(10)) { [unowned self] in skew(anyNode, to: random.next(below: 60_000)) }
         revive()
     }
@@ -53,6 +56,21 @@ extension Simulation {
             crash(anyNode, isMachine: random.oneIn(2))
         default: crash(node, isMachine: random.oneIn(2))
         }
+    }
+
+    /// A byte of an entry turns, in a segment that is sealed: what rots in the last frame cannot be told from a torn
+    /// write.
+    private func rot(_ node: NodeID) {
+        guard let process = process(node) else { return }
+        var locations: [EntryLocation] = []
+        for group in process.shard.replicaGroups {
+            locations += process.shard.locations(of: group).filter { $0.segment < process.log.activeSegment }
+        }
+        guard !locations.isEmpty else { return }
+        let location = locations[Int(random.next(below: UInt64(locations.count)))]
+        let place = Int(location.offset) + Int(random.next(below: UInt64(location.length)))
+        trace.note(node, "rot", UInt64(location.segment), UInt64(place))
+        disk(of: node).flip(segment: location.segment, at: place)
     }
 
     /// Nobody hears the node any more, and soon it crashes.

@@ -68,6 +68,9 @@ public final class Simulation {
     /// The wall clock of a node is set anew.
     func skew(_ node: NodeID, to milliseconds: UInt64) { skews[Int(node.rawValue) - 1] = milliseconds }
 
+    /// Whether entries on the node's disk may be damaged.
+    func rots(_ node: NodeID) -> Bool { plan.bitRot != nil && plan.rottenNode == node }
+
     func countOperation() { operations += 1 }
 
     func fail(_ invariant: String, _ detail: String) {
@@ -152,7 +155,7 @@ public final class Simulation {
         let result = SimulationResult(
             seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
             crashes: crashes, snapshotsTaken: checker.snapshots.taken,
-            snapshotsInstalled: checker.snapshots.installed, segmentsRetired: segmentsRetired,
+            snapshotsInstalled: checker.snapshots.installed, segmentsRetired: segmentsRetired, repairs: checker.repairs,
             confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, failure: failure)
         for process in processes { process.crash() }
         scheduler.clear()

@@ -69,6 +69,8 @@ public struct SimulationResult: Sendable {
     public var snapshotsInstalled: UInt64
     /// Log segments whose files were given up.
     public var segmentsRetired: UInt64
+    /// Damaged entries that were fetched from other nodes.
+    public var repairs: UInt64
     /// Messages confirmed to publishers.
     public var confirmed: UInt64
     /// Events of the virtual clock.

@@ -74,6 +74,14 @@ final class VirtualDisk: Disk, @unchecked Sendable {
         }
     }
 
+    /// A byte on the platter turns.
+    func flip(segment: UInt32, at offset: Int) {
+        let digits = String(segment)
+        let name = "segment-" + String(repeating: "0", count: 10 - digits.count) + digits
+        guard let number = names[name], offset < files[number].bytes.count else { return }
+        files[number].bytes[offset] ^= 0x10
+    }
+
     func close(_ file: File) {}
 
     func rename(_ name: String, to newName: String) throws(DiskFailure) {

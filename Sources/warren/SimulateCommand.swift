@@ -72,8 +72,8 @@ struct SimulateCommand: ParsableCommand {
     private func report(_ result: SimulationResult) {
         let hash = String(result.hash, radix: 16)
         let faults = "elections=\(result.elections) crashes=\(result.crashes)"
-        let storage =
-            "snapshots=\(result.snapshotsTaken)+\(result.snapshotsInstalled) retired=\(result.segmentsRetired)"
+        let snapshots = "snapshots=\(result.snapshotsTaken)+\(result.snapshotsInstalled)"
+        let storage = "\(snapshots) retired=\(result.segmentsRetired) repaired=\(result.repairs)"
         let load = "ops=\(result.operations) confirmed=\(result.confirmed) events=\(result.events)"
         let padding = String(repeating: "0", count: 16 - hash.count)
         print("seed \(result.seed) ok hash=\(padding)\(hash) \(load) \(faults) \(storage)")

@@ -19,6 +19,24 @@ import Testing
         #expect(first.hash != second.hash)
     }
 
+    /// Rare paths are reached: snapshots taken and sent, segments given up, damaged entries fetched from other nodes.
+    @Test func seedsReachTheStoragesRarePaths() {
+        var snapshots: UInt64 = 0
+        var installed: UInt64 = 0
+        var retired: UInt64 = 0
+        var repairs: UInt64 = 0
+        for seed in 1...60 as ClosedRange<UInt64> {
+            let result = Simulation(SimulationOptions(seed: seed, duration: .seconds(10))).run()
+            #expect(result.failure == nil)
+            snapshots += result.snapshotsTaken
+            installed += result.snapshotsInstalled
+            retired += result.segmentsRetired
+            repairs += result.repairs
+            if snapshots > 0 && installed > 0 && retired > 0 && repairs > 0 { return }
+        }
+        Issue.record("60 seeds: \(snapshots) taken, \(installed) installed, \(retired) retired, \(repairs) repaired")
+    }
+
     /// The bugs that a few short seeds find; `Tests/run simulation` gives all of them longer ones.
     @Test(arguments: [PlantedBug.voteNotPersisted, .ackBeforeFsync])
     func aPlantedBugIsCaught(bug: PlantedBug) {

@@ -250,6 +250,12 @@ public final class ReplicationNode {
         case .replicaRemoved(let group): logger.debug("replica removed", metadata: ["group": "\(group)"])
         case .readFailed(let group, let reason):
             logger.error("entries cannot be read", metadata: ["group": "\(group)", "reason": "\(reason)"])
+        case .entryDamaged(let group, let index):
+            logger.error(
+                "an entry is damaged on this disk; other members are asked for it",
+                metadata: ["group": "\(group)", "index": "\(index)"])
+        case .entryRepaired(let group, let index):
+            logger.notice("an entry was repaired", metadata: ["group": "\(group)", "index": "\(index)"])
         case .snapshotTaken(let group, let index):
             logger.debug("snapshot taken", metadata: ["group": "\(group)", "index": "\(index)"])
         case .snapshotInstalled(let group, let index, let leader):
