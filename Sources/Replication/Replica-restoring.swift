@@ -13,7 +13,7 @@ extension Shard {
         var machine = group == .topology ? nil : QueueMachine(settings: QueueSettings())
         if let snapshot = recovered?.snapshot, group != .topology {
             do {
-                machine = try Shard.machine(of: snapshot)
+                machine = try Shard.machine(decompressing: snapshot.bytes, at: snapshot.index)
             } catch {
                 // Its log cannot be applied: the replica follows, and a leader's snapshot will make it whole.
                 output.events.append(.snapshotUnreadable(group, "\(error)"))
@@ -62,12 +62,5 @@ extension Shard {
             recovered.mayVote && isWhole && (replica.queue != nil || replica.group == .topology)
         output.events.append(.entryDamaged(replica.group, replica.damaged.first(1)[0].index))
         activate(replica)
-    }
-
-    private static func machine(of snapshot: RecoveredSnapshot) throws -> QueueMachine {
-        let state = try LZ4Frame.decompress(snapshot.bytes, limit: Shard.snapshotLimit)
-        let machine = try QueueMachine(snapshot: state, settings: QueueSettings())
-        guard machine.appliedIndex == snapshot.index else { throw DecodingFailure.invalid("snapshot index") }
-        return machine
     }
 }

@@ -114,8 +114,8 @@ enum ReadPurpose: Hashable {
     case apply
     case delivery
     case follower(NodeID)
-    /// Live entries of a snapshot, above an index; so many.
-    case snapshot(to: NodeID, after: LogIndex, Int)
+    /// Live entries of a snapshot, above an index.
+    case snapshot(to: NodeID, after: LogIndex)
     /// Entries that another member's disk lost.
     case repair(of: NodeID)
 }

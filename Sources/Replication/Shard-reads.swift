@@ -38,8 +38,8 @@ extension Shard {
     public func readCompleted(_ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, now: Instant) {
         self.now = now
         guard let pending = reads.removeValue(forKey: id), let replica = replicas[pending.group] else { return }
-        if case .snapshot(let node, let after, let count) = pending.purpose {
-            return snapshotPartRead(id, result, replica, to: node, after: after, count: count)
+        if case .snapshot(let node, let after) = pending.purpose {
+            return snapshotPartRead(id, result, replica, to: node, after: after)
         }
         if case .repair(let node) = pending.purpose { return repairRead(result, replica, to: node) }
         guard replica.windows[pending.purpose]?.reading == id else { return }

@@ -67,6 +67,17 @@ extension Shard {
         return LZ4Frame.compress(writer.take())
     }
 
+    /// Bytes of a decompressed state.
+    private static let stateLimit = 1 << 30
+
+    /// The machine of a snapshot, from this disk or another node's, that must be one at `index`.
+    static func machine(decompressing state: Bytes, at index: LogIndex) throws -> QueueMachine {
+        let bytes = try LZ4Frame.decompress(state, limit: stateLimit)
+        let machine = try QueueMachine(snapshot: bytes, settings: QueueSettings())
+        guard machine.appliedIndex == index else { throw DecodingFailure.invalid("snapshot index") }
+        return machine
+    }
+
     /// Stages a snapshot's chunks and the mark that makes it current, in one submission: after a crash both are there,
     /// or neither counts.
     func writeSnapshot(_ mark: SnapshotMark, _ state: Bytes) {

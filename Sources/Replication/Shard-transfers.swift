@@ -69,7 +69,7 @@ extension Shard {
             nextRead += 1
             replica.outgoingSnapshot?.reading[node] = id
             reads[id] = PendingRead(
-                group: replica.group, purpose: .snapshot(to: node, after: after, locations.count), locations: locations)
+                group: replica.group, purpose: .snapshot(to: node, after: after), locations: locations)
             output.reads.append(ReadRequest(id: id, locations: locations))
             return
         }
@@ -106,7 +106,7 @@ extension Shard {
     /// The entries of a part were read.
     func snapshotPartRead(
         _ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, _ replica: Replica, to node: NodeID,
-        after: LogIndex, count: Int
+        after: LogIndex
     ) {
         guard replica.isLeader, let outgoing = replica.outgoingSnapshot, outgoing.reading[node] == id else { return }
         replica.outgoingSnapshot?.reading[node] = nil
@@ -218,9 +218,7 @@ extension Shard {
         let state = incoming.state
         let machine: QueueMachine
         do {
-            let bytes = try LZ4Frame.decompress(state, limit: Shard.snapshotLimit)
-            machine = try QueueMachine(snapshot: bytes, settings: QueueSettings())
-            guard machine.appliedIndex == incoming.name.index else { throw DecodingFailure.invalid("snapshot index") }
+            machine = try Shard.machine(decompressing: state, at: incoming.name.index)
         } catch {
             output.events.append(.snapshotRefused(replica.group, from: node, "\(error)"))
             dropIncomingSnapshot(replica)
@@ -239,9 +237,6 @@ extension Shard {
         replica.incomingSnapshot = incoming
         barriers.add(.installation(replica.group))
     }
-
-    /// Bytes of a decompressed state.
-    static let snapshotLimit = 1 << 30
 
     /// The live entries that are here: those of the own log as far as it is known to be committed, and what came. The
     /// others were acknowledged meanwhile, by commands behind the snapshot.

@@ -109,8 +109,9 @@ public final class Shard {
             undescribed[recovered.group] = recovered
             return
         }
-        addReplica(makeReplica(recovered.group, descriptor, RestoredLog(recovered), recovered))
-        if let replica = replicas[recovered.group] { scheduleFirstCampaign(replica) }
+        let replica = makeReplica(recovered.group, descriptor, RestoredLog(recovered), recovered)
+        addReplica(replica)
+        scheduleFirstCampaign(replica)
     }
 
     /// Founds the cluster: creates the topology group. Called once, when `Formation` says so.
