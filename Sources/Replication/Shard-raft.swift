@@ -253,9 +253,16 @@ extension Shard {
         let (message, entries) = try Shard.decodeRaft(content, group: group)
         // A message for an unknown group never creates it.
         guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        receive(message, entries, replica, from: node)
+    }
+
+    func receive(_ message: RaftMessage, _ entries: [Entry], _ replica: Replica, from node: NodeID) {
         if case .append = message {
             // Nothing comes between a snapshot's last record and its effect.
-            guard replica.incomingSnapshot?.install == nil else { return }
+            guard replica.incomingSnapshot?.install == nil else {
+                replica.incomingSnapshot?.install?.hold(message, entries, from: node)
+                return
+            }
             if !entries.isEmpty { activate(replica) }
         } else if case .timeoutNow = message, replica.incomingSnapshot?.install != nil {
             return

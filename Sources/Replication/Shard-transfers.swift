@@ -30,7 +30,7 @@ extension Shard {
 
     func isSendingSnapshot(_ replica: Replica) -> Bool {
         guard let outgoing = replica.outgoingSnapshot else { return false }
-        if now - outgoing.lastRequest < OutgoingSnapshot.patience { return true }
+        if now - outgoing.lastProgress < OutgoingSnapshot.patience { return true }
         replica.outgoingSnapshot = nil
         return false
     }
@@ -45,7 +45,7 @@ extension Shard {
             else { return }
             replica.outgoingSnapshot = OutgoingSnapshot(
                 name: SnapshotName(index: replica.applied, term: term), state: Shard.compressed(machine),
-                live: machine.liveIndices, lastRequest: now)
+                live: machine.liveIndices, lastProgress: now)
         }
         guard let outgoing = replica.outgoingSnapshot else { return }
         let offer = SnapshotOffer(
@@ -59,7 +59,7 @@ extension Shard {
         guard replica.isLeader, isSendingSnapshot(replica), let outgoing = replica.outgoingSnapshot,
             outgoing.name == name
         else { return }
-        replica.outgoingSnapshot?.lastRequest = now
+        replica.outgoingSnapshot?.asked(by: node, after: after, offset: offset, now: now)
         replica.heard[node] = nil
         activate(replica)
         guard outgoing.reading[node] == nil else { return }
@@ -111,7 +111,14 @@ extension Shard {
         guard replica.isLeader, let outgoing = replica.outgoingSnapshot, outgoing.reading[node] == id else { return }
         replica.outgoingSnapshot?.reading[node] = nil
         // What could not be read is asked for again: it has moved, or the device failed. What could goes ahead of it.
-        if case .failure(.damaged(let location)) = result { noteDamage(replica, location) }
+        if case .failure(.damaged(let location)) = result {
+            noteDamage(replica, location)
+            // It was acknowledged since, so nobody else may have it any more: a newer snapshot does without it.
+            if replica.isLeader && !replica.refersTo(location.index) {
+                replica.outgoingSnapshot = nil
+                offerSnapshot(replica, to: node)
+            }
+        }
         guard case .success(let entries) = result, let last = entries.last else { return }
         send(
             .entries(outgoing.name, after: after, through: last.index, entries), to: node, of: replica,
@@ -283,6 +290,12 @@ extension Shard {
         }
         // A campaign that fell due meanwhile was passed over.
         if replica.knownLeader == nil && replica.campaignAt == nil { scheduleFirstCampaign(replica) }
+        settleInstall(of: name, replica)
+        for held in install.held { receive(held.message, held.entries, replica, from: held.from) }
+    }
+
+    /// The core did not need the snapshot, whose mark is on the disk.
+    private func settleInstall(of name: SnapshotName, _ replica: Replica) {
         guard replica.incomingSnapshot?.name == name else { return }
         if replica.isStuck(before: name.index), name.index > replica.locations.base {
             // The log was there already and could not be applied.

@@ -1,6 +1,7 @@
 import LogStore
 import Primitives
 import QuorumQueue
+import Raft
 
 /// Leader only: a snapshot that followers are being sent, kept in memory as long as one of them asks.
 struct OutgoingSnapshot {
@@ -8,13 +9,34 @@ struct OutgoingSnapshot {
     /// The machine's state, compressed.
     let state: Bytes
     let live: [ClosedRange<LogIndex>]
-    /// When a follower last asked for a part.
-    var lastRequest: Instant
+    /// When a follower last asked for a part that it had not asked for before.
+    var lastProgress: Instant
     /// A part whose entries are being read from disk, per follower.
     var reading: [NodeID: UInt64] = [:]
+    /// The furthest part that each follower asked for.
+    private var places: [NodeID: Place] = [:]
 
-    /// Nobody asks any more after this.
+    private struct Place {
+        var after: LogIndex
+        var offset: Int
+    }
+
+    /// Nobody gets any further after this: the log is not kept for them.
     static let patience = Interval.seconds(5)
+
+    init(name: SnapshotName, state: Bytes, live: [ClosedRange<LogIndex>], lastProgress: Instant) {
+        self.name = name
+        self.state = state
+        self.live = live
+        self.lastProgress = lastProgress
+    }
+
+    /// A follower asks for the part behind this place.
+    mutating func asked(by node: NodeID, after: LogIndex, offset: Int, now: Instant) {
+        if let place = places[node], (after, offset) <= (place.after, place.offset) { return }
+        places[node] = Place(after: after, offset: offset)
+        lastProgress = now
+    }
 }
 
 /// A snapshot that this replica is being sent.
@@ -99,4 +121,26 @@ struct SnapshotInstall {
     var machine: QueueMachine
     var live: [EntryLocation]
     var keepsSuffix: Bool
+    /// Appends that came meanwhile: word of a commit is not repeated as long as the link stands.
+    private(set) var held: [(message: RaftMessage, entries: [Entry], from: NodeID)] = []
+    private var heldBytes = 0
+
+    /// Bytes and messages held; what comes beyond is dropped, and sent again as it is not answered.
+    private static let heldLimit = (bytes: 4 << 20, messages: 256)
+
+    init(leader: NodeID, leaderTerm: Term, machine: QueueMachine, live: [EntryLocation], keepsSuffix: Bool) {
+        self.leader = leader
+        self.leaderTerm = leaderTerm
+        self.machine = machine
+        self.live = live
+        self.keepsSuffix = keepsSuffix
+    }
+
+    mutating func hold(_ message: RaftMessage, _ entries: [Entry], from node: NodeID) {
+        heldBytes += entries.reduce(0) { $0 + $1.bytes.count }
+        guard heldBytes <= SnapshotInstall.heldLimit.bytes, held.count < SnapshotInstall.heldLimit.messages else {
+            return
+        }
+        held.append((message, entries, node))
+    }
 }
