@@ -27,10 +27,11 @@ struct ControlRecord: Sendable {
 ///
 /// Of each group the newest hard state, configuration and creation count, and the current snapshot with its chunks.
 /// A truncation or removal *suppresses* older records: it is needed as long as a segment exists that may hold such a
-/// record, that is one with a number up to the *bound* (a removal for ever). The bound is the segment in which the
-/// record was first written, or, should a copy have been under way then, the one that took the copy. After a start it
-/// is the highest segment that holds the record itself or an older one of the group. A snapshot's mark suppresses, too;
-/// the next one does the same for it, because the live entries of a snapshot only become fewer.
+/// record, that is one with a number up to the *bound*. The bound is the segment in which the record was first written,
+/// or, should a copy have been under way then, the one that took the copy. After a start it is the highest segment that
+/// holds the record itself or an older one of the group. A removal also says that the group was here, for as long as a
+/// start replays the command that created it: until a snapshot of the cluster's metadata follows. A snapshot's mark
+/// suppresses, too; the next one does the same for it, because the live entries of a snapshot only become fewer.
 struct ControlLedger: Sendable {
     fileprivate struct Group: Sendable {
         var hardState: ControlRecord?
@@ -47,6 +48,10 @@ struct ControlLedger: Sendable {
     private struct Suppressor: Sendable {
         var record: ControlRecord
         var bound: UInt32
+        /// A removal that no snapshot of the cluster's metadata covers.
+        var isReplayed: Bool
+
+        func isNeeded(lowest: UInt32) -> Bool { isReplayed || lowest <= bound }
     }
 
     private var groups: [GroupID: Group] = [:]
@@ -74,12 +79,11 @@ struct ControlLedger: Sendable {
             groups[record.group, default: Group()].created = record
         case .snapshotChunk: addChunk(record, &accounts)
         case .snapshotCurrent: addMark(record, &accounts)
-        case .truncate: suppressors.append(Suppressor(record: record, bound: bound ?? record.segment))
-        case .groupRemoved:
-            removeGroup(record.group, &accounts)
-            // It says for good that the group was here: the cluster's metadata, replayed from its first entry at every
-            // start, creates it again.
-            suppressors.append(Suppressor(record: record, bound: .max))
+        case .truncate, .groupRemoved:
+            let isRemoval = record.kind == .groupRemoved
+            if isRemoval { removeGroup(record.group, &accounts) }
+            suppressors.append(
+                Suppressor(record: record, bound: bound ?? record.segment, isReplayed: isRemoval))
         }
         accounts.add(record.segment, bytes: record.length)
     }
@@ -118,6 +122,10 @@ struct ControlLedger: Sendable {
         group.pending.removeAll { $0.index <= record.index }
         group.mark = record
         groups[record.group] = group
+        guard record.group == .topology else { return }
+        for position in suppressors.indices where suppressors[position].record.sequence < record.sequence {
+            suppressors[position].isReplayed = false
+        }
     }
 
     private mutating func removeGroup(_ id: GroupID, _ accounts: inout SegmentAccounts) {
@@ -141,7 +149,7 @@ struct ControlLedger: Sendable {
             guard let position = suppressor(item.sequence), suppressors[position].record.segment == segment else {
                 return false
             }
-            return lowestOther.map { $0 <= suppressors[position].bound } ?? false
+            return lowestOther.map { suppressors[position].isNeeded(lowest: $0) } ?? false
         }
         return find(item)?.segment == segment
     }
@@ -180,8 +188,10 @@ struct ControlLedger: Sendable {
 
     /// Drops the suppressors that have nothing left to suppress; `lowest` is the lowest segment that exists.
     mutating func prune(lowest: UInt32, accounts: inout SegmentAccounts) {
-        for suppressor in suppressors where suppressor.bound < lowest { drop(suppressor.record, &accounts) }
-        suppressors.removeAll { $0.bound < lowest }
+        for suppressor in suppressors where !suppressor.isNeeded(lowest: lowest) {
+            drop(suppressor.record, &accounts)
+        }
+        suppressors.removeAll { !$0.isNeeded(lowest: lowest) }
     }
 
     private func move(_ record: inout ControlRecord, to segment: UInt32, _ accounts: inout SegmentAccounts) {

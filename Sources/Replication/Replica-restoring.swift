@@ -2,6 +2,7 @@ import LogStore
 import Primitives
 import QuorumQueue
 import Raft
+import Topology
 
 // A replica as the disk has it.
 extension Shard {
@@ -10,14 +11,14 @@ extension Shard {
         _ group: GroupID, _ descriptor: GroupDescriptor, _ restored: RestoredLog, _ recovered: RecoveredGroup?
     ) -> Replica {
         var restored = restored
-        var machine = group == .topology ? nil : QueueMachine(settings: QueueSettings())
-        if let snapshot = recovered?.snapshot, group != .topology {
+        var state: GroupState? = group == .topology ? .topology(Topology()) : .queue(QueueMachine())
+        if let snapshot = recovered?.snapshot {
             do {
-                machine = try Shard.machine(decompressing: snapshot.bytes, at: snapshot.index)
+                state = try GroupState(decompressing: snapshot.bytes, of: group, at: snapshot.index)
             } catch {
                 // Its log cannot be applied: the replica follows, and a leader's snapshot will make it whole.
                 output.events.append(.snapshotUnreadable(group, "\(error)"))
-                machine = nil
+                state = nil
                 restored.mayLead = false
             }
         }
@@ -33,8 +34,8 @@ extension Shard {
             locations: EntryLocations(
                 base: restored.snapshotIndex, retained: recovered?.retained ?? [],
                 entries: recovered?.usableEntries ?? []),
-            machine: machine,
             snapshotThreshold: threshold + Int(random.next(below: UInt64(max(threshold, 1)))), now: now)
+        if let state { put(state, into: replica) } else { replica.isStateMissing = true }
         replica.transferredThrough = transferred
         replica.waitsForTransfer = waitsForTransfer
         if let recovered { noteDamage(of: recovered, replica) }
@@ -55,11 +56,10 @@ extension Shard {
         }
         for index in recovered.missing { replica.damaged.insert(index, nil) }
         // Index 0, which no log has, asks the leader for a snapshot.
-        if replica.queue == nil && replica.group != .topology { replica.damaged.insert(.zero, nil) }
+        if replica.isStateMissing { replica.damaged.insert(.zero, nil) }
         guard !replica.damaged.isEmpty else { return }
         let isWhole = recovered.usableEntries.count == recovered.entries.count
-        replica.waitsForRepair =
-            recovered.mayVote && isWhole && (replica.queue != nil || replica.group == .topology)
+        replica.waitsForRepair = recovered.mayVote && isWhole && !replica.isStateMissing
         output.events.append(.entryDamaged(replica.group, replica.damaged.first(1)[0].index))
         activate(replica)
     }

@@ -14,6 +14,8 @@ final class Replica {
     var raft: RaftCore
     /// The queue's state; nil for the topology group, whose state the shard holds.
     var queue: QueueMachine?
+    /// The disk's snapshot was unreadable: nothing can be applied until a leader's has come.
+    var isStateMissing = false
 
     var tail: EntryTail
     var locations: EntryLocations
@@ -72,7 +74,7 @@ final class Replica {
 
     init(
         group: GroupID, descriptor: GroupDescriptor, node: NodeID, restored: RestoredLog, locations: EntryLocations,
-        machine: QueueMachine?, snapshotThreshold: Int, now: Instant
+        snapshotThreshold: Int, now: Instant
     ) {
         self.group = group
         self.descriptor = descriptor
@@ -80,9 +82,7 @@ final class Replica {
         self.raft = RaftCore(
             id: node, group: group,
             configuration: RaftConfiguration(voters: descriptor.members.map(\.node)), restored: restored)
-        self.queue = machine
         self.applied = restored.snapshotIndex
-        self.lastTimestamp = machine?.time ?? .zero
         self.tail = EntryTail(next: restored.lastIndex.next)
         self.locations = locations
         self.snapshotPolicy = SnapshotPolicy(threshold: snapshotThreshold, applied: restored.snapshotIndex)

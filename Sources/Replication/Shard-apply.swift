@@ -45,8 +45,7 @@ extension Shard {
 
     /// Applies what is committed, as far as it is in memory and the tick's budget goes.
     func apply(_ replica: Replica, budget: inout Int) {
-        // Without a machine there is nothing to apply to: the disk's snapshot was unreadable.
-        guard replica.queue != nil || replica.group == .topology else { return }
+        guard !replica.isStateMissing else { return }
         while replica.applied < replica.raft.commit, budget > 0 {
             let index = replica.applied.next
             guard let entry = replica.entry(at: index, for: .apply) else {

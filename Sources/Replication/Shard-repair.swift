@@ -184,7 +184,7 @@ extension Shard {
 extension Replica {
     /// Whether the machine cannot get to `index` by the log.
     func isStuck(before index: LogIndex) -> Bool {
-        applied < index && index <= raft.commit && (queue == nil || damaged.contains(applied.next))
+        applied < index && index <= raft.commit && (isStateMissing || damaged.contains(applied.next))
     }
 
     /// Whether the machine needs the entry.

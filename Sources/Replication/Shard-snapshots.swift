@@ -6,11 +6,12 @@ import Raft
 /// A snapshot of this replica's own, on its way to the disk.
 struct OwnSnapshot {
     var index: LogIndex
+    var term: Term
     var live: [ClosedRange<LogIndex>]
 }
 
-// Snapshots of this node's own replicas: the machine's state without bodies goes into the node log, and the entries
-// that the state does not need any more are given up.
+// Snapshots of this node's own replicas: the state without bodies goes into the node log, and the entries that the
+// state does not need any more are given up.
 extension Shard {
     /// Bytes of a snapshot in one record.
     private static let chunkSize = 256 << 10
@@ -18,9 +19,7 @@ extension Shard {
     /// Takes a snapshot when it sets enough free.
     func considerSnapshot(_ replica: Replica) {
         let byteCount = replica.locations.byteCount
-        guard let machine = replica.queue,
-            replica.snapshotPolicy.isPending(byteCount: byteCount, applied: replica.applied)
-        else { return }
+        guard replica.snapshotPolicy.isPending(byteCount: byteCount, applied: replica.applied) else { return }
         stayActive(replica)
         // The log got there by itself, or this replica leads: nobody will complete the transfer.
         if let incoming = replica.incomingSnapshot, incoming.install == nil,
@@ -30,19 +29,19 @@ extension Shard {
         }
         guard replica.ownSnapshot == nil,
             replica.snapshotPolicy.isDue(byteCount: byteCount, applied: replica.applied, now: now),
-            canTakeSnapshot(replica)
+            canTakeSnapshot(replica), let state = state(of: replica)
         else { return }
-        let live = machine.liveIndices
+        let live = state.liveIndices
         let isWorth = replica.snapshotPolicy.check(
             byteCount: byteCount, liveBytes: replica.locations.byteCount(in: live),
-            snapshotSize: machine.approximateSnapshotSize, applied: replica.applied, now: now)
-        if isWorth { takeSnapshot(replica, machine, live: live) }
+            snapshotSize: state.approximateSize, applied: replica.applied, now: now)
+        if isWorth { takeSnapshot(replica, state, live: live) }
     }
 
     /// Takes a snapshot, worth it or not.
     func takeSnapshotNow(_ replica: Replica) {
-        guard replica.ownSnapshot == nil, let machine = replica.queue, canTakeSnapshot(replica) else { return }
-        takeSnapshot(replica, machine, live: machine.liveIndices)
+        guard replica.ownSnapshot == nil, canTakeSnapshot(replica), let state = state(of: replica) else { return }
+        takeSnapshot(replica, state, live: state.liveIndices)
     }
 
     /// Everything applied is on this node's disk, and nobody is being sent what a snapshot would take away.
@@ -51,31 +50,25 @@ extension Shard {
             && replica.incomingSnapshot == nil && !isSendingSnapshot(replica)
     }
 
-    private func takeSnapshot(_ replica: Replica, _ machine: QueueMachine, live: [ClosedRange<LogIndex>]) {
+    private func takeSnapshot(_ replica: Replica, _ state: GroupState, live: [ClosedRange<LogIndex>]) {
         guard let term = replica.raft.term(at: replica.applied) else { return }
-        let state = Shard.compressed(machine)
+        replica.ownSnapshot = OwnSnapshot(index: replica.applied, term: term, live: live)
+        work(.encode(state), size: state.approximateSize, for: .own(replica.applied), replica)
+    }
+
+    /// The state of a snapshot of this node's own is encoded: it goes to the disk, unless a leader's has come between.
+    func ownSnapshotEncoded(_ replica: Replica, at index: LogIndex, _ state: Bytes?) {
+        guard let snapshot = replica.ownSnapshot, snapshot.index == index else { return }
+        guard let state, replica.incomingSnapshot == nil, index > replica.locations.base else {
+            replica.ownSnapshot = nil
+            if state == nil { output.events.append(.snapshotTooLarge(replica.group)) }
+            return
+        }
         writeSnapshot(
             SnapshotMark(
-                group: replica.group, index: replica.applied, term: term, byteCount: state.count, live: live), state)
-        replica.ownSnapshot = OwnSnapshot(index: replica.applied, live: live)
+                group: replica.group, index: index, term: snapshot.term, byteCount: state.count, live: snapshot.live),
+            state)
         barriers.add(.snapshot(replica.group))
-    }
-
-    static func compressed(_ machine: QueueMachine) -> Bytes {
-        var writer = ByteWriter()
-        machine.encodeSnapshot(into: &writer)
-        return LZ4Frame.compress(writer.take())
-    }
-
-    /// Bytes of a decompressed state.
-    private static let stateLimit = 1 << 30
-
-    /// The machine of a snapshot, from this disk or another node's, that must be one at `index`.
-    static func machine(decompressing state: Bytes, at index: LogIndex) throws -> QueueMachine {
-        let bytes = try LZ4Frame.decompress(state, limit: stateLimit)
-        let machine = try QueueMachine(snapshot: bytes, settings: QueueSettings())
-        guard machine.appliedIndex == index else { throw DecodingFailure.invalid("snapshot index") }
-        return machine
     }
 
     /// Stages a snapshot's chunks and the mark that makes it current, in one submission: after a crash both are there,

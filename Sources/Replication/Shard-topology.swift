@@ -81,15 +81,7 @@ extension Shard {
 
     private func perform(_ change: TopologyChange) {
         switch change {
-        case .queueCreated(let record):
-            guard let group = record.group, case .quorum(let members, let preferred) = record.placement,
-                !removedGroups.contains(group)
-            else { return }
-            let stores = clusterMembers
-            createReplica(
-                group,
-                GroupDescriptor(
-                    members: stores.filter { members.contains($0.node) }, preferredLeader: preferred))
+        case .queueCreated(let record): host(record)
         case .queueDeleted(let record):
             guard let group = record.group else { return }
             tellGroupGone(group)
@@ -97,5 +89,34 @@ extension Shard {
         default:
             break
         }
+    }
+
+    /// Creates the replica of a queue that has one here and is not here yet.
+    private func host(_ record: QueueRecord) {
+        guard let group = record.group, case .quorum(let members, let preferred) = record.placement,
+            replicas[group] == nil, !removedGroups.contains(group)
+        else { return }
+        let stores = clusterMembers
+        createReplica(
+            group,
+            GroupDescriptor(members: stores.filter { members.contains($0.node) }, preferredLeader: preferred))
+    }
+
+    func hostQueues(of topology: Topology) {
+        for record in topology.queues { host(record) }
+    }
+
+    // MARK: Snapshots
+
+    /// Another node's snapshot takes the place of the metadata here.
+    func replaceTopology(by newer: Topology) {
+        let changes = topology.changes(to: newer)
+        topology = newer
+        for change in changes { perform(change) }
+        guard !changes.isEmpty else { return }
+        output.topologyApplied.append(TopologyApplied(request: .none, outcome: .done, changes: changes))
+        // What was asked for here may be in the snapshot, and then no entry will answer it. Asked once more, the leader
+        // says that it is so.
+        if !topologyRequests.isEmpty { forward(topologyRequests.encoded) }
     }
 }

@@ -37,27 +37,44 @@ extension Shard {
 
     /// Raft says that the follower needs what the log does not hold.
     func offerSnapshot(_ replica: Replica, to node: NodeID) {
-        guard replica.isServing, let machine = replica.queue else { return }
+        guard replica.isServing else { return }
         if !isSendingSnapshot(replica) {
             // Whoever takes it must find its continuation here.
             guard replica.applied < replica.locations.end, replica.applied >= replica.locations.base,
-                let term = replica.raft.term(at: replica.applied)
+                let term = replica.raft.term(at: replica.applied), let state = state(of: replica)
             else { return }
-            replica.outgoingSnapshot = OutgoingSnapshot(
-                name: SnapshotName(index: replica.applied, term: term), state: Shard.compressed(machine),
-                live: machine.liveIndices, lastProgress: now)
+            let name = SnapshotName(index: replica.applied, term: term)
+            replica.outgoingSnapshot = OutgoingSnapshot(name: name, live: state.liveIndices, lastProgress: now)
+            work(.encode(state), size: state.approximateSize, for: .offer(name), replica)
         }
         guard let outgoing = replica.outgoingSnapshot else { return }
+        guard let state = outgoing.state else {
+            replica.outgoingSnapshot?.waiting.insert(node)
+            return
+        }
         let offer = SnapshotOffer(
-            name: outgoing.name, leaderTerm: replica.raft.term, byteCount: outgoing.state.count, live: outgoing.live)
+            name: outgoing.name, leaderTerm: replica.raft.term, byteCount: state.count, live: outgoing.live)
         send(.offer(offer), to: node, of: replica, sizeHint: 64 + 8 * offer.live.count)
+    }
+
+    /// The state of a snapshot that followers wait for is encoded.
+    func offerEncoded(_ replica: Replica, _ name: SnapshotName, _ state: Bytes?) {
+        guard let outgoing = replica.outgoingSnapshot, outgoing.name == name, outgoing.state == nil else { return }
+        guard let state else {
+            replica.outgoingSnapshot = nil
+            output.events.append(.snapshotTooLarge(replica.group))
+            return
+        }
+        replica.outgoingSnapshot?.state = state
+        replica.outgoingSnapshot?.lastProgress = now
+        for node in replica.peers where outgoing.waiting.contains(node) { offerSnapshot(replica, to: node) }
     }
 
     private func answer(
         _ replica: Replica, _ name: SnapshotName, after: LogIndex, offset: Int, to node: NodeID
     ) {
         guard replica.isLeader, isSendingSnapshot(replica), let outgoing = replica.outgoingSnapshot,
-            outgoing.name == name
+            outgoing.name == name, let state = outgoing.state
         else { return }
         replica.outgoingSnapshot?.asked(by: node, after: after, offset: offset, now: now)
         replica.heard[node] = nil
@@ -75,10 +92,10 @@ extension Shard {
         }
         if after < name.index {
             send(.entries(name, after: after, through: name.index, []), to: node, of: replica)
-        } else if offset < outgoing.state.count {
-            let end = min(offset + Shard.partSize, outgoing.state.count)
+        } else if offset < state.count {
+            let end = min(offset + Shard.partSize, state.count)
             send(
-                .chunk(name, offset: offset, outgoing.state[offset..<end]), to: node, of: replica,
+                .chunk(name, offset: offset, state[offset..<end]), to: node, of: replica,
                 sizeHint: end - offset + 64)
         }
     }
@@ -166,7 +183,7 @@ extension Shard {
     }
 
     private func requestPart(_ replica: Replica, from node: NodeID) {
-        guard let incoming = replica.incomingSnapshot, incoming.writing == nil, incoming.install == nil else { return }
+        guard let incoming = replica.incomingSnapshot, incoming.writing == nil, incoming.isOpen else { return }
         send(
             .request(incoming.name, after: incoming.through, offset: incoming.stateCount), to: node, of: replica)
     }
@@ -175,7 +192,7 @@ extension Shard {
         _ entries: [Entry], _ name: SnapshotName, after: LogIndex, through: LogIndex, _ replica: Replica,
         from node: NodeID
     ) {
-        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.install == nil,
+        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.isOpen,
             incoming.writing == nil, incoming.through == after, through > after, through <= name.index,
             node == replica.knownLeader
         else { return }
@@ -207,40 +224,43 @@ extension Shard {
     private func received(
         _ bytes: Bytes, _ name: SnapshotName, offset: Int, _ replica: Replica, from node: NodeID
     ) {
-        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.install == nil,
+        guard let incoming = replica.incomingSnapshot, incoming.name == name, incoming.isOpen,
             incoming.through == name.index, offset == incoming.stateCount, !bytes.isEmpty,
             bytes.count <= incoming.byteCount - offset, node == replica.knownLeader
         else { return }
         replica.incomingSnapshot?.append(bytes)
         if offset + bytes.count == incoming.byteCount {
-            install(replica, from: node)
+            decode(replica, name, from: node)
         } else {
             requestPart(replica, from: node)
         }
     }
 
-    /// Everything is here: the snapshot's records go to the disk, and with the last of them it becomes current.
-    private func install(_ replica: Replica, from node: NodeID) {
-        guard var incoming = replica.incomingSnapshot else { return }
-        let state = incoming.state
-        let machine: QueueMachine
-        do {
-            machine = try Shard.machine(decompressing: state, at: incoming.name.index)
-        } catch {
-            output.events.append(.snapshotRefused(replica.group, from: node, "\(error)"))
-            dropIncomingSnapshot(replica)
-            return
-        }
-        let name = incoming.name
+    /// Everything is here.
+    private func decode(_ replica: Replica, _ name: SnapshotName, from node: NodeID) {
+        guard let state = replica.incomingSnapshot?.state else { return }
+        replica.incomingSnapshot?.isDecoding = true
+        work(
+            .decode(state, of: replica.group, at: name.index), size: state.count,
+            for: .install(name, from: node, leaderTerm: replica.raft.term), replica)
+    }
+
+    /// A snapshot is here and is one: its records go to the disk, and with the last of them it becomes current.
+    func install(_ state: GroupState, _ name: SnapshotName, _ replica: Replica, from node: NodeID, leaderTerm: Term) {
+        guard var incoming = replica.incomingSnapshot, incoming.name == name, incoming.isDecoding else { return }
+        // The log went on meanwhile, and was compacted behind it.
+        guard name.index > replica.locations.base else { return dropIncomingSnapshot(replica) }
         let live = liveEntries(of: incoming, replica)
         let keepsSuffix = replica.raft.keepsSuffix(afterSnapshotAt: name.index, term: name.term)
         if !keepsSuffix { output.records.append(.truncate(group: replica.group, from: name.index.next)) }
+        let bytes = incoming.state
         writeSnapshot(
             SnapshotMark(
-                group: replica.group, index: name.index, term: name.term, byteCount: state.count,
-                live: Shard.ranges(live.map(\.index))), state)
+                group: replica.group, index: name.index, term: name.term, byteCount: bytes.count,
+                live: Shard.ranges(live.map(\.index))), bytes)
         incoming.install = SnapshotInstall(
-            leader: node, leaderTerm: replica.raft.term, machine: machine, live: live, keepsSuffix: keepsSuffix)
+            leader: node, leaderTerm: leaderTerm, state: state, live: live, keepsSuffix: keepsSuffix)
+        incoming.isDecoding = false
         replica.incomingSnapshot = incoming
         barriers.add(.installation(replica.group))
     }
@@ -320,13 +340,22 @@ extension Shard {
             replica.tail = EntryTail(next: index.next)
         }
         replica.windows.removeAll()
-        replica.queue = install.machine
+        put(install.state, into: replica)
         replica.applied = index
-        replica.lastTimestamp = max(replica.lastTimestamp, install.machine.time)
         replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
         replica.damaged.forget { $0 <= index && !replica.refersTo($0) }
         output.events.append(.snapshotInstalled(replica.group, index, from: install.leader))
         enqueue(replica)
+    }
+
+    /// Makes a snapshot's state the replica's.
+    func put(_ state: GroupState, into replica: Replica) {
+        replica.isStateMissing = false
+        replica.lastTimestamp = max(replica.lastTimestamp, state.time)
+        switch state {
+        case .queue(let machine): replica.queue = machine
+        case .topology(let topology): replaceTopology(by: topology)
+        }
     }
 
     private func writeNote(_ replica: Replica) {

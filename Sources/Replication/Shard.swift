@@ -52,6 +52,8 @@ public final class Shard {
     var barriers = DurabilityBarriers()
     var nextRead: UInt64 = 1
     var reads: [UInt64: PendingRead] = [:]
+    var nextSnapshotWork: UInt64 = 1
+    var snapshotWork: [UInt64: (group: GroupID, purpose: SnapshotPurpose)] = [:]
     /// Looked up by context only, never iterated.
     var statusReads: [UInt64: StatusRead] = [:]
     /// Groups that this store once held and that a committed command removed; replaying their creation changes nothing.
@@ -91,6 +93,8 @@ public final class Shard {
             outboxes[peer] = OutboxBox()
         }
         for group in recovered.groups { restore(group) }
+        // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
+        hostQueues(of: topology)
     }
 
     /// The members of the topology group; empty before the cluster is founded.

@@ -24,6 +24,9 @@ public struct ShardConfiguration: Sendable {
     public var sessionExpiry = Interval.seconds(60)
     /// Bytes that a snapshot should set free; each group waits for up to twice as much.
     public var snapshotThreshold = 4 << 20
+    /// States up to so many bytes are encoded and decoded on the loop, larger ones elsewhere: this takes less than a
+    /// millisecond, and thousands of small groups need no other thread.
+    public var inlineStateLimit = 64 << 10
     /// Bytes read back from disk at once.
     public var readAhead = 1 << 20
     /// A node's own topology command fails when it was not applied for this long.

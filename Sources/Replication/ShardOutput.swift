@@ -32,6 +32,8 @@ public struct ShardOutput: Sendable {
     public var gatewayMessages: [(from: NodeID, payload: Bytes)] = []
     /// Entries to read back; each is answered by `Shard.readCompleted`.
     public var reads: [ReadRequest] = []
+    /// States to encode or decode; each is answered by `Shard.snapshotWorked`.
+    public var snapshotWork: [SnapshotWork] = []
     /// Places in the node log whose entries are not needed any more.
     public var releases: [SegmentRelease] = []
     /// Events worth a line in the log.
@@ -44,7 +46,7 @@ public struct ShardOutput: Sendable {
     public var isEmpty: Bool {
         records.isEmpty && payloads.isEmpty && leaderMessages.isEmpty && leaderChanges.isEmpty
             && topologyApplied.isEmpty && topologyExpired.isEmpty && gatewayMessages.isEmpty && reads.isEmpty
-            && releases.isEmpty && events.isEmpty
+            && snapshotWork.isEmpty && releases.isEmpty && events.isEmpty
     }
 }
 
@@ -65,6 +67,8 @@ public enum ShardEvent: Equatable, Sendable {
     case snapshotInstalled(GroupID, LogIndex, from: NodeID)
     /// A snapshot that a leader sent is not one.
     case snapshotRefused(GroupID, from: NodeID, String)
+    /// The state is larger than a snapshot may be: the group's log cannot be compacted, and no follower be sent it.
+    case snapshotTooLarge(GroupID)
     /// The snapshot on this node's disk cannot be read.
     case snapshotUnreadable(GroupID, String)
 }

@@ -56,9 +56,6 @@ extension SnapshotMessage {
         case chunk = 4
     }
 
-    /// Most bytes of a state that a follower takes, compressed.
-    package static let stateLimit = 256 << 20
-
     package func encode(into writer: inout ByteWriter) {
         switch self {
         case .offer(let offer):
@@ -120,7 +117,7 @@ extension SnapshotMessage {
         case .offer:
             let term = Term(try reader.read())
             let byteCount = Int(clamping: try reader.read(UInt64.self))
-            guard byteCount <= SnapshotMessage.stateLimit else { throw .invalid("snapshot size") }
+            guard byteCount <= GroupState.compressedLimit else { throw .invalid("snapshot size") }
             let live = try SnapshotMessage.ranges(&reader, through: name.index)
             self = .offer(SnapshotOffer(name: name, leaderTerm: term, byteCount: byteCount, live: live))
         case .request:

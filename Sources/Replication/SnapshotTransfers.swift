@@ -1,16 +1,17 @@
 import LogStore
 import Primitives
-import QuorumQueue
 import Raft
 
 /// Leader only: a snapshot that followers are being sent, kept in memory as long as one of them asks.
 struct OutgoingSnapshot {
     let name: SnapshotName
-    /// The machine's state, compressed.
-    let state: Bytes
+    /// The state, compressed; nil while it is being encoded.
+    var state: Bytes?
     let live: [ClosedRange<LogIndex>]
     /// When a follower last asked for a part that it had not asked for before.
     var lastProgress: Instant
+    /// Followers to whom it is offered once it is encoded.
+    var waiting: Set<NodeID> = []
     /// A part whose entries are being read from disk, per follower.
     var reading: [NodeID: UInt64] = [:]
     /// The furthest part that each follower asked for.
@@ -24,9 +25,8 @@ struct OutgoingSnapshot {
     /// Nobody gets any further after this: the log is not kept for them.
     static let patience = Interval.seconds(5)
 
-    init(name: SnapshotName, state: Bytes, live: [ClosedRange<LogIndex>], lastProgress: Instant) {
+    init(name: SnapshotName, live: [ClosedRange<LogIndex>], lastProgress: Instant) {
         self.name = name
-        self.state = state
         self.live = live
         self.lastProgress = lastProgress
     }
@@ -53,8 +53,12 @@ struct IncomingSnapshot {
     private(set) var stateCount = 0
     /// Entries being written: the place of the last one that is durable when they are, and what they are.
     var writing: (through: LogIndex, entries: [LogIndex: Term])?
+    /// All is here; the state is being decoded.
+    var isDecoding = false
     /// All is here; the mark is being written.
     var install: SnapshotInstall?
+    /// More is to come.
+    var isOpen: Bool { install == nil && !isDecoding }
 
     init(_ offer: SnapshotOffer, after: LogIndex) {
         name = offer.name
@@ -118,7 +122,7 @@ struct IncomingSnapshot {
 struct SnapshotInstall {
     var leader: NodeID
     var leaderTerm: Term
-    var machine: QueueMachine
+    var state: GroupState
     var live: [EntryLocation]
     var keepsSuffix: Bool
     /// Appends that came meanwhile: word of a commit is not repeated as long as the link stands.
@@ -128,10 +132,10 @@ struct SnapshotInstall {
     /// Bytes and messages held; what comes beyond is dropped, and sent again as it is not answered.
     private static let heldLimit = (bytes: 4 << 20, messages: 256)
 
-    init(leader: NodeID, leaderTerm: Term, machine: QueueMachine, live: [EntryLocation], keepsSuffix: Bool) {
+    init(leader: NodeID, leaderTerm: Term, state: GroupState, live: [EntryLocation], keepsSuffix: Bool) {
         self.leader = leader
         self.leaderTerm = leaderTerm
-        self.machine = machine
+        self.state = state
         self.live = live
         self.keepsSuffix = keepsSuffix
     }

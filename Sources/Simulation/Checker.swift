@@ -88,9 +88,12 @@ final class Checker {
     /// A process has recovered its store: what it promised before must be in it.
     func recovered(_ node: NodeID, _ store: RecoveredStore) {
         if !store.mayVote { fail("recovery", "\(node) lost records to a crash") }
+        let metadata = Checker.metadata(in: store)
         for (group, promise) in promisesOf(node) {
             guard let found = store.groups.first(where: { $0.group == group }) else {
-                if !store.removedGroups.contains(group) && (promise.term > .zero || promise.acknowledged > .zero) {
+                // Once a snapshot of the metadata knows that a queue was deleted, the disk need not say so.
+                let isRemoved = store.removedGroups.contains(group) || metadata?.isDeleted(group) ?? false
+                if !isRemoved && (promise.term > .zero || promise.acknowledged > .zero) {
                     fail("durable ⊇ acknowledged", "\(node) lost its replica of \(group)")
                 }
                 continue
@@ -120,6 +123,13 @@ final class Checker {
         for group in [GroupID.topology] + committed.keys.sorted() {
             seen[Replica(node: node, group: group)] = nil
         }
+    }
+
+    private static func metadata(in store: RecoveredStore) -> Topology? {
+        guard let snapshot = store.groups.first(where: { $0.group == .topology })?.snapshot,
+            let state = try? LZ4Frame.decompress(snapshot.bytes, limit: 1 << 30)
+        else { return nil }
+        return try? Topology(snapshot: state)
     }
 
     private func promisesOf(_ node: NodeID) -> [(GroupID, Promise)] {
@@ -175,6 +185,7 @@ final class Checker {
         case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
         case .snapshotRefused(let group, let from, let reason):
             fail("snapshot", "\(process.node) in \(group) got from \(from): \(reason)")
+        case .snapshotTooLarge(let group): fail("snapshot", "\(process.node): the state of \(group) is too large")
         case .snapshotUnreadable(let group, let reason): fail("snapshot", "\(process.node) in \(group): \(reason)")
         case .snapshotTaken: snapshots.taken += 1
         case .snapshotInstalled: snapshots.installed += 1

@@ -70,5 +70,6 @@ struct FaultPlan {
         rottenNode = NodeID(UInt16(1 + random.next(below: 3)))
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
+        if random.oneIn(2) { shard.inlineStateLimit = 0 }
     }
 }

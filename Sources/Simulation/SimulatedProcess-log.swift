@@ -194,6 +194,16 @@ extension SimulatedProcess {
         }
     }
 
+    func perform(_ work: SnapshotWork) {
+        thread(after: .microseconds(100 + random.next(below: 5_000))) { [unowned self] in
+            let result = work.run()
+            loop(after: .microseconds(5)) { [unowned self] in
+                shard.snapshotWorked(work.id, result, now: now)
+                setNeedsFlush()
+            }
+        }
+    }
+
     /// An entry, for the checker, which knows no latency.
     func entry(of group: GroupID, at index: LogIndex) -> Entry? {
         if let entry = shard.entryInMemory(of: group, at: index) { return entry }

@@ -191,6 +191,7 @@ final class SimulatedProcess {
             if let link = links[peer] { simulation.network.send(payload, from: self, over: link) }
         }
         for request in output.reads { read(request) }
+        for work in output.snapshotWork { perform(work) }
         for change in output.leaderChanges {
             if change.group == .topology {
                 announce()

@@ -93,6 +93,8 @@ public enum TopologyChange: Hashable, Sendable {
     case nodeRegistered(NodeRecord)
     /// The first sign of a new incarnation; what it drops follows.
     case nodeIncarnation(NodeID, Incarnation)
+    /// A snapshot took the state's place: whatever was remembered of the old state may be wrong.
+    case replaced
 }
 
 /// What applying one request did.
@@ -103,4 +105,11 @@ public struct TopologyApplied: Hashable, Sendable {
     public let outcome: TopologyOutcome
     /// What changed; empty when nothing did.
     public let changes: [TopologyChange]
+
+    /// The result of a request.
+    package init(request: TopologyRequestID, outcome: TopologyOutcome, changes: [TopologyChange]) {
+        self.request = request
+        self.outcome = outcome
+        self.changes = changes
+    }
 }

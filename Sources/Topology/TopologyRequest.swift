@@ -9,6 +9,9 @@ public struct TopologyRequestID: Hashable, Sendable {
     /// Counts the node's proposals in this incarnation.
     public var counter: UInt64
 
+    /// Nobody's: of changes that no request brought.
+    public static let none = TopologyRequestID(node: NodeID(0), incarnation: Incarnation(0), counter: 0)
+
     /// Names a proposal.
     public init(node: NodeID, incarnation: Incarnation, counter: UInt64) {
         self.node = node

@@ -214,6 +214,24 @@ import Testing
         #expect(hosted.log.segmentAccounts.count <= 3)
     }
 
+    /// Without a snapshot of the metadata the next start replays the command that created the group.
+    @Test func aRemovalIsForgottenOnceTheMetadataIsSnapshotted() throws {
+        var hosted = try filled()
+        try hosted.write { $0.remove(1) }
+        func turnOver(_ hosted: inout HostedLog<MemoryDisk>) throws -> [GroupID] {
+            for _ in 0..<200 {
+                try hosted.log.prepareSegments()
+                hosted.log.stage([], ticket: 1_000)
+                try hosted.flush()
+                try hosted.reclaim()
+            }
+            return try HostedLog(disk: hosted.disk.clone()).store.removedGroups
+        }
+        #expect(try turnOver(&hosted) == [GroupID(1)])
+        try hosted.write { _ in LogHost.snapshotRecords(0, at: 70, term: 1, bytes: [1], chunk: 1, live: []) }
+        #expect(try turnOver(&hosted) == [])
+    }
+
     // MARK: What is missing
 
     @Test func aRetiredSegmentIsNoLossAndALostOneIs() throws {

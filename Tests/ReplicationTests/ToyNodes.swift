@@ -24,7 +24,7 @@ final class ToyNodes {
 
     static let members = nodes.map { GroupDescriptor.Member(node: $0, store: store($0)) }
 
-    init() {
+    init(_ configuration: ShardConfiguration = ShardConfiguration()) {
         for node in ToyNodes.nodes {
             let recovered = RecoveredStore(
                 storeID: ToyNodes.store(node), incarnation: Incarnation(1), isFresh: true, mayVote: true, groups: [],
@@ -32,7 +32,7 @@ final class ToyNodes {
             shards.append(
                 Shard(
                     node: node, peers: ToyNodes.nodes.filter { $0 != node }, recovered: recovered,
-                    configuration: ShardConfiguration(), seed: UInt64(node.rawValue), now: now))
+                    configuration: configuration, seed: UInt64(node.rawValue), now: now))
         }
     }
 
@@ -42,11 +42,35 @@ final class ToyNodes {
     func found() {
         for shard in shards { shard.found(members: ToyNodes.members, now: now) }
         for shard in shards {
-            for peer in ToyNodes.nodes where peer != shard.node {
-                let identity = PeerIdentity(node: peer, store: ToyNodes.store(peer), incarnation: Incarnation(1))
-                shard.linkUp(identity, now: now)
-                shard.nodeUp(peer, identity.incarnation, now: now)
+            for peer in ToyNodes.nodes where peer != shard.node { join(shard, to: peer) }
+        }
+        settle()
+    }
+
+    private func join(_ shard: Shard, to peer: NodeID) {
+        let identity = PeerIdentity(node: peer, store: ToyNodes.store(peer), incarnation: Incarnation(1))
+        shard.linkUp(identity, now: now)
+        shard.nodeUp(peer, identity.incarnation, now: now)
+    }
+
+    /// A node is dead to the others.
+    func cut(_ node: NodeID) {
+        cut.insert(node)
+        for peer in ToyNodes.nodes where peer != node {
+            for (shard, other) in [(self[peer.rawValue], node), (self[node.rawValue], peer)] {
+                shard.linkDown(other, now: now)
+                shard.nodeSuspected(other, now: now)
             }
+        }
+        settle()
+    }
+
+    /// A node is back.
+    func heal(_ node: NodeID) {
+        cut.remove(node)
+        for peer in ToyNodes.nodes where peer != node {
+            join(self[peer.rawValue], to: node)
+            join(self[node.rawValue], to: peer)
         }
         settle()
     }
@@ -75,6 +99,7 @@ final class ToyNodes {
         for (to, payload) in output.payloads where !cut.contains(to) && !cut.contains(shard.node) {
             _ = shards[Int(to.rawValue) - 1].receive(payload, from: shard.node, now: now)
         }
+        for work in output.snapshotWork { shard.snapshotWorked(work.id, work.run(), now: now) }
         answer(shard)
     }
 

@@ -1,6 +1,7 @@
 public import LogStore
 public import Logging
 public import NIOCore
+import NIOPosix
 import PeerLink
 public import Primitives
 import Synchronization
@@ -88,6 +89,7 @@ extension ReplicationNode {
         links.delegate = self
         self.links = links
         do throws(SocketFailure) { try links.start() } catch { throw .peers("\(error)") }
+        snapshotThread.start()
         if let decision = formation?.decision { act(on: decision) }
         startTicking()
         flush()

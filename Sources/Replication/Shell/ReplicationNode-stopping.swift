@@ -1,5 +1,6 @@
 import LogStore
 public import NIOCore
+import NIOPosix
 import PeerLink
 import Primitives
 
@@ -45,7 +46,9 @@ extension ReplicationNode {
     public var storeCloser: @Sendable () -> Void {
         let writer = self.writer
         let reader = self.reader
+        let snapshotThread = self.snapshotThread
         return {
+            snapshotThread.shutdownGracefully { _ in }
             reader.shutdown()
             writer.shutdown()
         }

@@ -1,6 +1,7 @@
 public import LogStore
 import Logging
 import NIOCore
+import NIOPosix
 import PeerLink
 public import Primitives
 public import QueueClient
@@ -42,6 +43,8 @@ public final class ReplicationNode {
     let writer: LogWriter
     let reader: LogReader
     let digests: DigestBoard
+    /// Encodes and decodes snapshots.
+    let snapshotThread = NIOThreadPool(numberOfThreads: 1)
     var links: PeerLinks?
     var formation: Formation?
     /// The store once held something, and no longer knows the cluster that it belongs to.
@@ -118,6 +121,7 @@ public final class ReplicationNode {
         if !output.releases.isEmpty { writer.release(output.releases) }
         for (peer, payload) in output.payloads { links?.send(payload, to: peer) }
         for request in output.reads { read(request) }
+        for work in output.snapshotWork { perform(work) }
         for event in output.events { report(event) }
         for change in output.leaderChanges {
             delegate?.leaderChanged(group: change.group, leader: change.leader, term: change.term)
@@ -135,6 +139,18 @@ public final class ReplicationNode {
         let loop = eventLoop
         reader.submit(request.locations) { results in
             loop.execute { unsafe.value.readCompleted(request.id, results) }
+        }
+    }
+
+    private func perform(_ work: SnapshotWork) {
+        let unsafe = UncheckedReference(self)
+        let loop = eventLoop
+        snapshotThread.submit { _ in
+            let result = work.run()
+            loop.execute {
+                unsafe.value.shard.snapshotWorked(work.id, result, now: .now)
+                unsafe.value.setNeedsFlush()
+            }
         }
     }
 
@@ -265,6 +281,10 @@ public final class ReplicationNode {
             logger.error(
                 "a leader's snapshot cannot be read",
                 metadata: ["group": "\(group)", "from": "\(leader)", "reason": "\(reason)"])
+        case .snapshotTooLarge(let group):
+            logger.error(
+                "the queue's state is too large for a snapshot; its log cannot be compacted",
+                metadata: ["group": "\(group)", "limit": "\(GroupState.sizeLimit)"])
         case .snapshotUnreadable(let group, let reason):
             logger.error(
                 "the snapshot on this disk cannot be read; the replica waits for a leader's",
