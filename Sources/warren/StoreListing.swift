@@ -1,6 +1,7 @@
 import LogStore
 import Primitives
 import QuorumQueue
+import Topology
 
 /// The lines of `warren store dump`.
 enum StoreListing {
@@ -32,7 +33,7 @@ enum StoreListing {
             + "\(snapshot.bytes.count) bytes compressed, "
         do throws(LZ4Failure) {
             let state = try LZ4Frame.decompress(snapshot.bytes, limit: 1 << 30)
-            return head + "\(state.count) uncompressed; " + (isTopology ? "the topology" : summary(state))
+            return head + "\(state.count) uncompressed; " + (isTopology ? topology(state) : summary(state))
         } catch {
             return head + "not to be decompressed: \(error)"
         }
@@ -46,6 +47,19 @@ enum StoreListing {
                 + "machine version \(summary.version)"
         } catch {
             return "not a queue's state: \(error)"
+        }
+    }
+
+    private static func topology(_ state: Bytes) -> String {
+        do throws(DecodingFailure) {
+            let topology = try Topology(snapshot: state)
+            let hosts = topology.virtualHosts.map(\.name)
+            let exchanges = hosts.reduce(0) { $0 + topology.exchanges(vhost: $1).count }
+            let bindings = hosts.reduce(0) { $0 + topology.bindings(vhost: $1).count }
+            return "\(hosts.count) virtual hosts, \(topology.queues.count) queues, \(exchanges) exchanges, "
+                + "\(bindings) bindings, \(topology.users.count) users, \(topology.nodes.count) nodes"
+        } catch {
+            return "not the cluster's metadata: \(error)"
         }
     }
 
