@@ -8,11 +8,14 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 // Linux takes at most this many parts a call (IOV_MAX).
 enum { parts_limit = 1024 };
+// RENAME_EXCHANGE, which older C libraries do not name.
+enum { exchange_names = 1 << 1 };
 
 int warren_open_directory(const char *path, int *fd) {
     do *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -123,6 +126,20 @@ int warren_pwritev(int fd, struct iovec *parts, int count, uint64_t offset) {
     return 0;
 }
 
+int warren_allocate(int fd, uint64_t length) {
+    int result;
+    do result = fallocate(fd, 0, 0, (off_t)length);
+    while (result < 0 && errno == EINTR);
+    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return 0;
+    return errno;
+}
+
+int warren_exchange_at(int directory, const char *name, const char *other) {
+    if (syscall(SYS_renameat2, directory, name, directory, other, exchange_names) == 0) return 0;
+    // A file system without the flag says EINVAL, a kernel without the call ENOSYS.
+    return errno == EINVAL || errno == ENOSYS ? EOPNOTSUPP : errno;
+}
+
 int warren_fdatasync(int fd) {
     // Repeated only when interrupted before it began: an error is never retried.
     int result;
@@ -140,6 +157,15 @@ int warren_fsync(int fd) {
 
 int warren_will_need(int fd, uint64_t offset, uint64_t length) {
     return posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED);
+}
+
+const char *warren_error_text(int error) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+    const char *text = strerrordesc_np(error);
+    return text ? text : "unknown error";
+#else
+    return strerror(error);
+#endif
 }
 
 uint64_t warren_monotonic_nanoseconds(void) {

@@ -97,6 +97,9 @@ public struct NodeLog<D: Disk>: Sendable {
         isPreparing && ready.isEmpty && active.position >= configuration.growthLimit
     }
 
+    /// Whether `beginPreparation` has something to make ready.
+    var lacksReadySegment: Bool { !isPreparing && ready.count < configuration.readySegments }
+
     /// The number of the segment that takes frames.
     public var activeSegment: UInt32 { active.header.segment }
     /// Segments that are ready to follow.
@@ -128,6 +131,10 @@ public struct NodeLog<D: Disk>: Sendable {
 
     /// The next write, or nil when there is nothing to write (or `isWaitingForSegment`). Call it again after
     /// `frameDurable`: a full segment is sealed with a write of its own first.
+    ///
+    /// A full disk loses nothing. When this throws a failure that `isOutOfSpace`, call it again later; when
+    /// `disk.write` does, write the same `FrameWrite` again later. A failed sync is final, whatever its reason, and so
+    /// is any other failure.
     public mutating func prepareFrame() throws(LogStoreFailure) -> FrameWrite<D.File>? {
         precondition(inFlight == nil, "one write at a time")
         if draft == nil { draft = makeDraft() }
@@ -249,8 +256,7 @@ public struct NodeLog<D: Disk>: Sendable {
 
     /// The next segment to make ready, if there are too few; hand the result to `prepared(_:)`. One is made at a time.
     public mutating func beginPreparation() -> SegmentPreparation<D>? {
-        guard !isPreparing, ready.count < configuration.readySegments else { return nil }
-        return startPreparation()
+        lacksReadySegment ? startPreparation() : nil
     }
 
     private mutating func startPreparation() -> SegmentPreparation<D> {
@@ -271,10 +277,12 @@ public struct NodeLog<D: Disk>: Sendable {
     }
 
     /// The segment begun last could not be made ready; its number is used again.
-    public mutating func preparationFailed() {
+    /// - Parameter spare: what `SegmentPreparation.abandon` gave back.
+    public mutating func preparationFailed(_ spare: SpareSegment?) {
         precondition(isPreparing, "no segment is being prepared")
         isPreparing = false
         nextSegment -= 1
+        if let spare { spares.append(spare) }
     }
 
     /// Makes all segments ready that are wanted, here and now: for the simulator and for tests.
@@ -285,7 +293,12 @@ public struct NodeLog<D: Disk>: Sendable {
     private mutating func prepareSegments(atLeast count: Int) throws(LogStoreFailure) {
         while ready.count < count {
             var preparation = startPreparation()
-            prepared(try disking { () throws(DiskFailure) in try preparation.run() })
+            do throws(DiskFailure) {
+                prepared(try preparation.run())
+            } catch {
+                preparationFailed(preparation.abandon(after: error))
+                throw .disk(error)
+            }
         }
     }
 }

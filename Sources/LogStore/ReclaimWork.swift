@@ -98,16 +98,7 @@ public struct ReclaimWork<D: Disk>: Sendable {
     private func retire(
         _ identity: StoreIdentity, _ segment: SpareSegment, keep: Bool
     ) throws(LogStoreFailure) -> ReclaimOutcome.Kind {
-        do throws(LogStoreFailure) {
-            try identity.write(to: disk)
-        } catch {
-            do throws(DiskFailure) {
-                try disk.remove(StoreIdentity.temporaryName)
-            } catch {
-                // It was not made.
-            }
-            throw error
-        }
+        try identity.write(to: disk)
         if keep { return .retired(identity, segment) }
         do throws(DiskFailure) {
             try disk.remove(SegmentName.name(of: segment.segment))

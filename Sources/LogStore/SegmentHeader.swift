@@ -126,6 +126,6 @@ enum SegmentName {
     }
 
     static func isTemporary(_ name: String) -> Bool {
-        name == StoreIdentity.temporaryName || (name.hasPrefix(prefix) && name.hasSuffix(temporarySuffix))
+        name.hasPrefix(prefix) && name.hasSuffix(temporarySuffix)
     }
 }

@@ -8,7 +8,7 @@ public struct PreparedSegment<File: Sendable>: Sendable {
 }
 
 /// The file of a segment that reclamation has emptied and that is kept to become another segment.
-struct SpareSegment: Hashable, Sendable {
+public struct SpareSegment: Hashable, Sendable {
     var segment: UInt32
     var generation: UInt32
 }
@@ -21,10 +21,20 @@ public struct SegmentPreparation<D: Disk>: Sendable {
     private let header: SegmentHeader
     private let size: Int
     private let spare: SpareSegment?
-    private var isRenamed = false
+    private var place: Place
+    /// A sync failed: nothing is known of what the file holds.
+    private var isDoubtful = false
     private var file: D.File?
     private var written = 0
     private let zeros: Bytes
+
+    /// The name that the file has.
+    private enum Place: Sendable {
+        /// The spare's own.
+        case spare
+        case temporary
+        case final
+    }
 
     /// Bytes a step writes.
     public static var stepSize: Int { 1 << 20 }
@@ -36,6 +46,7 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         self.header = header
         self.size = SegmentPreparation.fileSize(size)
         self.spare = spare
+        place = spare == nil ? .temporary : .spare
         var writer = ByteWriter(capacity: min(SegmentPreparation.stepSize, self.size))
         writer.writeZeros(min(SegmentPreparation.stepSize, self.size))
         zeros = writer.take()
@@ -56,6 +67,7 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         } else {
             file = try disk.create(temporaryName)
             self.file = file
+            try disk.reserve(file, count: size)
             try disk.write(file, at: 0, [header.encode()])
             written = SegmentHeader.size
         }
@@ -65,7 +77,7 @@ public struct SegmentPreparation<D: Disk>: Sendable {
             written += count
         }
         // Step by step, so that the device's queue stays short for the log's own syncs.
-        try disk.sync(file)
+        try sync(file)
         guard written == size else { return nil }
         return try finish(file)
     }
@@ -76,32 +88,56 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         let file = try disk.open(oldName)
         self.file = file
         try disk.rename(oldName, to: temporaryName)
-        isRenamed = true
+        place = .temporary
         let cleared = min(SegmentPreparation.clearedSize, size) - SegmentHeader.size
         try disk.write(file, at: 0, [header.encode(), zeros[0..<cleared]])
-        try disk.sync(file)
+        try sync(file)
         return try finish(file)
     }
 
-    private func finish(_ file: D.File) throws(DiskFailure) -> PreparedSegment<D.File> {
+    private mutating func sync(_ file: D.File) throws(DiskFailure) {
+        isDoubtful = true
+        try disk.sync(file)
+        isDoubtful = false
+    }
+
+    private mutating func finish(_ file: D.File) throws(DiskFailure) -> PreparedSegment<D.File> {
         try disk.rename(temporaryName, to: name)
+        place = .final
         try disk.syncDirectory()
         return PreparedSegment(header: header, file: file, length: size)
     }
 
-    /// Gives up after a failed step: closes and removes what there is of the file, as far as the disk lets it.
-    public mutating func abandon() {
+    /// Gives up after a failed step, as far as the disk lets it: closes the file and removes it, unless it is a spare
+    /// that only lacked space.
+    /// - Returns: that spare, for `NodeLog.preparationFailed`.
+    public mutating func abandon(after failure: DiskFailure) -> SpareSegment? {
         if let file { disk.close(file) }
         file = nil
         do throws(DiskFailure) {
-            if let spare, !isRenamed {
-                try disk.remove(SegmentName.name(of: spare.segment))
-            } else {
-                try disk.remove(temporaryName)
+            guard let spare else { return try remove(place == .final ? name : temporaryName) }
+            let oldName = SegmentName.name(of: spare.segment)
+            let isSound = failure.isOutOfSpace && !isDoubtful
+            switch place {
+            case .spare:
+                return isSound ? spare : try remove(oldName)
+            case .temporary:
+                guard isSound else { return try remove(temporaryName) }
+                // Its old name is still listed as retired.
+                try disk.rename(temporaryName, to: oldName)
+                return spare
+            case .final:
+                return try remove(name)
             }
         } catch {
-            // The next start removes it.
+            // The next start removes it, or finds a segment without frames.
+            return nil
         }
+    }
+
+    private func remove(_ name: String) throws(DiskFailure) -> SpareSegment? {
+        try disk.remove(name)
+        return nil
     }
 
     /// Does all steps that are left.

@@ -12,6 +12,9 @@ public struct StoreContents: Sendable {
         public var frames: Int
         /// Bytes of the file.
         public var bytes: Int
+        /// Bytes from the beginning of the file to the end of the last frame that is known to have been synced; all of
+        /// a sealed one.
+        public var usedBytes: Int
         /// Whether it has an intact footer and takes no more frames.
         public var isSealed: Bool
     }

@@ -29,10 +29,13 @@ struct StoreIdentity: Hashable, Sendable {
     var retired: [RetiredRange] = []
 
     static let fileName = "store"
-    static let temporaryName = "store.new"
+    /// The next identity is written here. The file is kept, so that it takes no space to replace the identity.
+    static let reserveName = "store.new"
     static let version: UInt16 = 2
     static let encodedSize = 48
     static let copyStride = 4_096
+    /// The file's length is a multiple of this, so that it changes rarely.
+    private static let lengthStep = 1 << 16
     /// Bytes of the file that are read at most: enough for a million ranges.
     private static let sizeLimit = 1 << 26
     private static let magic: UInt32 = 0x4F54_5357
@@ -147,15 +150,61 @@ extension StoreIdentity {
         return try bytes.withUnsafeBytes { buffer throws(LogStoreFailure) in try StoreIdentity(decoding: buffer) }
     }
 
-    /// Replaces the file and makes that durable, all or nothing.
+    /// Replaces the file and makes that durable, all or nothing: the reserve file is overwritten, then the two exchange
+    /// their names. So it takes no space, unless there is no reserve yet or the list of retired segments has outgrown
+    /// it.
     func write<D: Disk>(to disk: D) throws(LogStoreFailure) {
-        try disking { () throws(DiskFailure) in
-            let file = try disk.create(StoreIdentity.temporaryName)
-            defer { disk.close(file) }
-            try disk.write(file, at: 0, [encode()])
-            try disk.sync(file)
-            try disk.rename(StoreIdentity.temporaryName, to: StoreIdentity.fileName)
-            try disk.syncDirectory()
+        do throws(DiskFailure) {
+            try fillReserve(on: disk)
+        } catch {
+            // One that lacked space is written anew as a whole the next time.
+            if !error.isOutOfSpace { StoreIdentity.removeReserve(from: disk) }
+            throw .disk(error)
+        }
+        do throws(DiskFailure) {
+            try StoreIdentity.promoteReserve(on: disk)
+        } catch {
+            // It is not known which of the two is `store` on the disk: neither may be overwritten.
+            StoreIdentity.removeReserve(from: disk)
+            throw .disk(error)
+        }
+    }
+
+    private func fillReserve<D: Disk>(on disk: D) throws(DiskFailure) {
+        let file = try StoreIdentity.openReserve(on: disk)
+        defer { disk.close(file) }
+        let content = encode()
+        var padding = ByteWriter()
+        padding.writeZeros(align(content.count, to: StoreIdentity.lengthStep) - content.count)
+        try disk.write(file, at: 0, [content, padding.take()])
+        try disk.sync(file)
+    }
+
+    private static func promoteReserve<D: Disk>(on disk: D) throws(DiskFailure) {
+        do throws(DiskFailure) {
+            try disk.exchange(reserveName, fileName)
+        } catch {
+            guard case .notFound = error else { throw error }
+            // A new store.
+            try disk.rename(reserveName, to: fileName)
+        }
+        try disk.syncDirectory()
+    }
+
+    private static func removeReserve<D: Disk>(from disk: D) {
+        do throws(DiskFailure) {
+            try disk.remove(reserveName)
+        } catch {
+            // It was not made.
+        }
+    }
+
+    private static func openReserve<D: Disk>(on disk: D) throws(DiskFailure) -> D.File {
+        do throws(DiskFailure) {
+            return try disk.open(reserveName)
+        } catch {
+            guard case .notFound = error else { throw error }
+            return try disk.create(reserveName)
         }
     }
 }

@@ -24,7 +24,7 @@ public struct StoreInspection<D: Disk>: Sendable {
         var result = StoreVerification()
         let identity = try verifyIdentity(&result)
         var scan = LogScan(disk: disk, readsEverything: true)
-        try run(&scan, identity, &result)
+        _ = try run(&scan, identity, &result)
         defer { close(scan) }
         result.segments = scan.segments.count
         result.frames = scan.report.frames
@@ -54,7 +54,7 @@ public struct StoreInspection<D: Disk>: Sendable {
         let bytes = try disking { () throws(DiskFailure) in
             let file = try disk.open(StoreIdentity.fileName)
             defer { disk.close(file) }
-            return try disk.readAll(file, limit: max(expected.count, try disk.length(of: file)))
+            return try disk.readAll(file, limit: expected.count)
         }
         if let offset = StoreInspection.difference(bytes, expected) {
             result.problems.append(StoreProblem("one of the copies is damaged", offset: offset))
@@ -136,7 +136,7 @@ public struct StoreInspection<D: Disk>: Sendable {
         var scan = LogScan(disk: disk)
         if identity.hasLostRecords || identity.lastSegment > numbers.last ?? 0 { scan.loseSegment() }
         var ignored = StoreVerification()
-        try run(&scan, identity, &ignored)
+        let doubtful = try run(&scan, identity, &ignored)
         defer { close(scan) }
         let next = scan.segments.filter(\.isSealed).map(\.next) + identity.retired.map(\.next)
         for segment in next where !numbers.contains(identity.retired.existing(from: segment)) { scan.loseSegment() }
@@ -144,11 +144,12 @@ public struct StoreInspection<D: Disk>: Sendable {
         let groups = replay.recovered(isIdentityLost: scan.isIdentityLost) { scan.payload(of: $0) }
         return StoreContents(
             storeID: identity.storeID, incarnation: identity.incarnation,
-            segments: scan.segments.map { segment in
-                StoreContents.Segment(
+            segments: scan.segments.enumerated().map { position, segment in
+                let end = doubtful?.segment == position ? doubtful?.range.lowerBound : nil
+                return StoreContents.Segment(
                     number: segment.header.segment, generation: segment.header.generation,
                     frames: segment.isSealed ? segment.sealedFrames : segment.frames.count, bytes: segment.length,
-                    isSealed: segment.isSealed)
+                    usedBytes: segment.isSealed ? segment.length : end ?? segment.end, isSealed: segment.isSealed)
             },
             groups: groups.map { found in
                 let entries = found.group.retained + found.group.entries
@@ -162,9 +163,11 @@ public struct StoreInspection<D: Disk>: Sendable {
     // MARK: Scanning
 
     /// Scans the segments in order, as a start does; what is not a segment of this store is listed and passed over.
+    /// - Returns: the last frame, when its sync is in doubt: the segment (as a position in `scan.segments`) and its
+    ///   place.
     private func run(
         _ scan: inout LogScan<D>, _ identity: StoreIdentity?, _ result: inout StoreVerification
-    ) throws(LogStoreFailure) {
+    ) throws(LogStoreFailure) -> (segment: Int, range: Range<Int>)? {
         var retired = (identity?.retired ?? [])[...]
         // A start removes retired segments that are still there.
         for number in numbers where identity?.retired.range(of: number) == nil {
@@ -179,7 +182,7 @@ public struct StoreInspection<D: Disk>: Sendable {
             }
         }
         for range in retired { try scan.pass(range) }
-        _ = try scan.finish()
+        return try scan.finish()
     }
 
     private func find(

@@ -89,6 +89,13 @@ final class VirtualDisk: Disk, @unchecked Sendable {
         names[newName] = number
     }
 
+    func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        guard let first = names[name] else { throw .notFound(name) }
+        guard let second = names[other] else { throw .notFound(other) }
+        names[name] = second
+        names[other] = first
+    }
+
     func remove(_ name: String) throws(DiskFailure) {
         guard names.removeValue(forKey: name) != nil else { throw .notFound(name) }
     }

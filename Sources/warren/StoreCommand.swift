@@ -98,13 +98,8 @@ extension StoreReading {
         case .disk(.notFound(directory)): "there is no \(directory)"
         case .disk(.notFound(let name)): "there is no file '\(name)' in \(directory)"
         case .disk(.system(EWOULDBLOCK, "lock", _)): "\(directory) is in use by a running node"
-        case .disk(.system(let code, let operation, let file)):
-            "\(operation) \(file): \(String(cString: strerror(code)))"
-        case .disk(.noSpace): "no space is left in \(directory)"
         case .identityMissing: "there is no store in \(directory)"
-        case .identityDamaged: "the file 'store' in \(directory) is damaged"
-        case .foreignSegment(let name): "\(name) in \(directory) belongs to another store"
-        case .unsupportedVersion(let file, let version): "a newer version (\(version)) of warren wrote \(file)"
+        default: "\(directory): \(failure)"
         }
     }
 

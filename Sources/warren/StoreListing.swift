@@ -7,7 +7,7 @@ import Topology
 enum StoreListing {
     static func line(_ segment: StoreContents.Segment) -> String {
         "segment \(segment.number): generation \(segment.generation), \(segment.frames) frames, "
-            + "\(segment.bytes) bytes\(segment.isSealed ? ", sealed" : "")"
+            + "\(segment.bytes) bytes, \(segment.usedBytes) in use\(segment.isSealed ? ", sealed" : "")"
     }
 
     static func lines(_ group: StoreContents.Group) -> [String] {

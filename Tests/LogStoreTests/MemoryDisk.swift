@@ -150,6 +150,16 @@ final class MemoryDisk: Disk {
         if !found { throw .notFound(name) }
     }
 
+    func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        let found = state.withLock { state in
+            guard let first = state.names[name], let second = state.names[other] else { return false }
+            state.names[name] = second
+            state.names[other] = first
+            return true
+        }
+        if !found { throw .notFound(other) }
+    }
+
     func remove(_ name: String) throws(DiskFailure) {
         let found = state.withLock { $0.names.removeValue(forKey: name) != nil }
         if !found { throw .notFound(name) }

@@ -168,13 +168,12 @@ import Testing
         var log = try LogFixture()
         let preparationBegun = log.log.beginPreparation()
         var preparation = try #require(preparationBegun)
-        preparation.abandon()
-        log.log.preparationFailed()
+        log.log.preparationFailed(preparation.abandon(after: .noSpace))
         let secondBegun = log.log.beginPreparation()
         var second = try #require(secondBegun)
         log.log.prepared(try second.run())
         #expect(log.log.readySegmentCount == 1)
-        #expect(try log.disk.list() == [firstSegment, "segment-0000000002", "store"])
+        #expect(try log.disk.list() == [firstSegment, "segment-0000000002", "store", "store.new"])
     }
 
     @Test func aRepairedEntryReplacesTheDamagedOne() throws {

@@ -35,10 +35,16 @@ private final class Inbox<Element: Sendable>: Sendable {
 
     var all: [Element] { items.withLock { $0 } }
 
-    func wait(for count: Int) async -> [Element] {
+    func wait(for count: Int) async -> [Element] { await wait { $0.count >= count } }
+
+    /// What has come when `condition` holds.
+    func wait(until condition: ([Element]) -> Bool) async -> [Element] {
         var iterator = arrived.makeAsyncIterator()
-        while all.count < count { await iterator.next() }
-        return all
+        while true {
+            let items = all
+            if condition(items) { return items }
+            await iterator.next()
+        }
     }
 }
 
@@ -180,6 +186,76 @@ private final class SharedHost: Sendable {
         writer.submit([.entry(entry(2))], ticket: 2)
         writer.shutdown()
         #expect(completions.all.isEmpty && failures.all.count == 1)
+    }
+
+    /// A writer on a full disk that has `ready` segments left, after its first record.
+    private func stalling(
+        _ disk: FullDisk, ready: Int, _ completions: Inbox<LogCompletion>, _ spaces: Inbox<LogSpace>
+    ) throws -> DiskLogWriter<FullDisk> {
+        var random = SeededRandom(seed: 1)
+        var configuration = LogFixture.small
+        configuration.readySegments = max(ready, 1)
+        var (log, _) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &random)
+        if ready > 0 { try log.prepareSegments() }
+        try disk.fill()
+        return DiskLogWriter(
+            log: log, onCompletion: { completions.add($0) },
+            onFailure: { Issue.record("the log failed: \($0)") }, onSpaceChange: { spaces.add([$0]) })
+    }
+
+    @Test func aFullDiskHoldsTheWriterUpAndLosesNothing() async throws {
+        let disk = FullDisk()
+        let completions = Inbox<LogCompletion>()
+        let spaces = Inbox<LogSpace>()
+        let writer = try stalling(disk, ready: 0, completions, spaces)
+        // The first segment takes some of these, and the disk no other.
+        let count: UInt64 = 60
+        for index in 1...count { writer.submit([.entry(entry(index, size: 900))], ticket: index) }
+        _ = await spaces.wait { $0.contains(.exhausted) }
+        #expect(completions.all.count < Int(count))
+        #expect(writer.oldestUnfinishedSync(at: .distantFuture) > .zero)
+        disk.makeRoom()
+        let done = await completions.wait(for: Int(count))
+        #expect(done.map(\.ticket) == Array(1...count))
+        _ = await spaces.wait { $0.last == .sufficient }
+        writer.shutdown()
+        #expect(writer.oldestUnfinishedSync(at: .distantFuture) == .zero)
+        var random = SeededRandom(seed: 2)
+        let (_, store) = try NodeLog.open(disk: disk.memory, configuration: LogFixture.small, randomness: &random)
+        #expect(store.report.cleanStop && store.group(7)?.entries.count == Int(count))
+    }
+
+    @Test func readySegmentsAreUsedWhileTheDiskIsFull() async throws {
+        let disk = FullDisk()
+        let completions = Inbox<LogCompletion>()
+        let spaces = Inbox<LogSpace>()
+        let writer = try stalling(disk, ready: 2, completions, spaces)
+        // More than the first segment holds, less than there is.
+        for index in 1...20 as ClosedRange<UInt64> {
+            writer.submit([.entry(entry(index, size: 900))], ticket: index)
+            _ = await completions.wait(for: Int(index))
+        }
+        #expect(await spaces.wait(for: 1) == [.short])
+        disk.makeRoom()
+        #expect(await spaces.wait(for: 2) == [.short, .sufficient])
+        writer.shutdown()
+    }
+
+    @Test func aWriterThatWaitsForSpaceCanBeStopped() async throws {
+        let disk = FullDisk()
+        let completions = Inbox<LogCompletion>()
+        let spaces = Inbox<LogSpace>()
+        let writer = try stalling(disk, ready: 0, completions, spaces)
+        writer.submit([.entry(entry(1))], ticket: 1)
+        _ = await completions.wait(for: 1)
+        writer.submit([.entry(entry(2, size: 100_000))], ticket: 2)
+        _ = await spaces.wait { $0.contains(.exhausted) }
+        writer.shutdown()
+        #expect(completions.all.map(\.ticket) == [1])
+        disk.makeRoom()
+        var random = SeededRandom(seed: 2)
+        let (_, store) = try NodeLog.open(disk: disk.memory, configuration: LogFixture.small, randomness: &random)
+        #expect(store.mayVote && !store.report.cleanStop && store.group(7)?.entries.count == 1)
     }
 
     @Test func aDirectoryHasOneOwner() throws {

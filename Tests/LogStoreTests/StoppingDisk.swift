@@ -36,6 +36,10 @@ final class StoppingDisk: Disk {
         try spend()
         try memory.rename(name, to: newName)
     }
+    func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        try spend()
+        try memory.exchange(name, other)
+    }
     func remove(_ name: String) throws(DiskFailure) {
         try spend()
         try memory.remove(name)

@@ -39,6 +39,12 @@ int warren_pread_cached(int fd, void *_Nonnull buffer, size_t count, uint64_t of
 /// Writes all of the `count` parts, one after the other, at `offset`. The array is changed.
 int warren_pwritev(int fd, struct iovec *_Nonnull parts, int count, uint64_t offset);
 
+/// Allocates the first `length` bytes of the file, where the file system can; ENOSPC when there is no room for them.
+int warren_allocate(int fd, uint64_t length);
+
+/// Exchanges two names in `directory` in one step; EOPNOTSUPP when the file system or the kernel cannot.
+int warren_exchange_at(int directory, const char *_Nonnull name, const char *_Nonnull other);
+
 /// Makes the contents of `fd` durable. After an error the pages may be marked clean: never call it again as if nothing was.
 int warren_fdatasync(int fd);
 
@@ -47,6 +53,9 @@ int warren_fsync(int fd);
 
 /// Asks the kernel to start reading that range into the page cache.
 int warren_will_need(int fd, uint64_t offset, uint64_t length);
+
+/// The system's words for an errno; never changes and lives forever.
+const char *_Nonnull warren_error_text(int error);
 
 /// CLOCK_MONOTONIC in nanoseconds.
 uint64_t warren_monotonic_nanoseconds(void);

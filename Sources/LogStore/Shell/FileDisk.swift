@@ -112,6 +112,11 @@ public struct FileDisk: Disk {
         _ = warren_will_need(file.descriptor, UInt64(offset), UInt64(count))
     }
 
+    /// Allocates the space, where the file system can.
+    public func reserve(_ file: File, count: Int) throws(DiskFailure) {
+        try FileDisk.check(warren_allocate(file.descriptor, UInt64(count)), "allocate", file.name)
+    }
+
     /// Writes all parts with as few calls as the kernel allows.
     public func write(_ file: File, at offset: Int, _ parts: [Bytes]) throws(DiskFailure) {
         let result = withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(parts.count, 1)) { vectors in
@@ -144,6 +149,13 @@ public struct FileDisk: Disk {
     public func rename(_ name: String, to newName: String) throws(DiskFailure) {
         let result = renameat(directory.descriptor, name, directory.descriptor, newName)
         try FileDisk.check(result == 0 ? 0 : errno, "rename", name)
+    }
+
+    /// Exchanges two names in one step, or replaces `other` where the file system cannot.
+    public func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        let result = warren_exchange_at(directory.descriptor, name, other)
+        if result == EOPNOTSUPP { return try rename(name, to: other) }
+        try FileDisk.check(result, "exchange", name)
     }
 
     /// Removes the name.

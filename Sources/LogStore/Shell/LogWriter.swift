@@ -26,8 +26,16 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     private var pacer = SyncPacer()
     private var lastWrite = Instant.zero
     private var nextPreparation = Instant.zero
+    /// The write that met a full disk: nothing was acknowledged, so it is made again, at the same place.
+    private var blocked: FrameWrite<D.File>?
+    /// When the log, which waits for space, is tried again; nil when it does not wait.
+    private var retryAt: Instant?
+    /// The last attempt to make a segment ready met a full disk.
+    private var lacksSegments = false
+    private var space = LogSpace.sufficient
     private let onCompletion: @Sendable ([LogCompletion]) -> Void
     private let onFailure: @Sendable (LogStoreFailure) -> Void
+    private let onSpaceChange: @Sendable (LogSpace) -> Void
 
     private let preparer = SegmentPreparer<D>()
     private let reclaimWorker = ReclaimWorker<D>()
@@ -41,6 +49,8 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
 
     /// After a segment could not be prepared, it is tried again after this.
     private static var preparationRetry: Interval { .seconds(1) }
+    /// A write that met a full disk is made again after this.
+    private static var spaceRetry: Interval { .milliseconds(20) }
     /// Released bytes for which an idle writer is woken.
     private static var enoughReleased: Int { 1 << 20 }
 
@@ -48,7 +58,8 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     /// - Parameters:
     ///   - onCompletion: called on the writer thread, once for each sync, with all submissions that it made durable.
     ///   - onFailure: called on the writer thread, once: a write or sync failed, nothing more will be written, and what
-    ///     was submitted and not completed may or may not be on the disk. The node must end.
+    ///     was submitted and not completed may or may not be on the disk. The node must end. A full disk is no failure:
+    ///     the writer waits.
     ///   - isLive: called on the writer thread, behind the completions so far, one call at a time: which of these
     ///     entries are needed at these places? The answer may be given later, from any thread, but not before the
     ///     records that made the others dead were submitted; see `ReclaimJob.ask`. Without it nothing is reclaimed.
@@ -56,17 +67,21 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     ///     `to` from now on; one that is not needed any more is to be released at `to`. Whoever is asked `isLive`
     ///     afterwards has taken note.
     ///   - onRetirement: called on the writer thread: the files of these segments are gone; for `LogReader.forget`.
+    ///   - onSpaceChange: called on the writer thread when the log begins or ceases to lack space. While it waits for
+    ///     some, `oldestUnfinishedSync` grows.
     ///   - relocationRate: bytes a second that reclamation copies, unless space runs away.
     public init(
         log: NodeLog<D>, onCompletion: @escaping @Sendable ([LogCompletion]) -> Void,
         onFailure: @escaping @Sendable (LogStoreFailure) -> Void,
         isLive: (@Sendable ([EntryLocation], @escaping @Sendable ([Bool]) -> Void) -> Void)? = nil,
         onRelocation: @escaping @Sendable ([Relocation]) -> Void = { _ in },
-        onRetirement: @escaping @Sendable ([UInt32]) -> Void = { _ in }, relocationRate: Int = 32 << 20
+        onRetirement: @escaping @Sendable ([UInt32]) -> Void = { _ in },
+        onSpaceChange: @escaping @Sendable (LogSpace) -> Void = { _ in }, relocationRate: Int = 32 << 20
     ) {
         self.log = log
         self.onCompletion = onCompletion
         self.onFailure = onFailure
+        self.onSpaceChange = onSpaceChange
         preparer.start { [weak self] outcome in self?.segmentPrepared(outcome) }
         if let isLive {
             let hooks = ReclaimHooks(isLive: isLive, onRelocation: onRelocation, onRetirement: onRetirement)
@@ -113,7 +128,8 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         (syncs.load(ordering: .relaxed), bytes.load(ordering: .relaxed))
     }
 
-    /// Writes what is queued and the mark of an orderly stop, then ends the threads. Blocks; not from a callback.
+    /// Writes what is queued and the mark of an orderly stop, then ends the threads. What waits for space is tried once
+    /// more and then dropped. Blocks; not from a callback.
     public func shutdown() {
         monitor.withLock {
             isStopping = true
@@ -162,6 +178,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
                 let round = nextRound()
                 takeOver(round)
                 try writeAll(oldest: round.submissions.isEmpty ? nil : round.oldest)
+                noteSpace()
                 if round.isLast { break }
                 reclaim?.go(&log)
             }
@@ -183,9 +200,12 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         // Behind the submissions: what made an entry dead was submitted before the answer that it is.
         if let outcome = round.reclaimOutcome { reclaim?.finished(outcome, &log) }
         switch round.outcome {
-        case .success(let segment): log.prepared(segment)
-        case .failure:
-            log.preparationFailed()
+        case .ready(let segment):
+            log.prepared(segment)
+            lacksSegments = false
+        case .failed(let failure, let spare):
+            log.preparationFailed(spare)
+            lacksSegments = failure.isOutOfSpace
             nextPreparation = .now + DiskLogWriter.preparationRetry
         case nil: break
         }
@@ -194,13 +214,13 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         preparer.hurry(log.isShortOfSegments)
     }
 
+    /// Writes until nothing is left, or the disk is full.
     private func writeAll(oldest: Instant?) throws(LogStoreFailure) {
-        while let write = try log.prepareFrame() {
-            writeBegan.store(Instant.now.nanoseconds, ordering: .relaxed)
-            try disking { () throws(DiskFailure) in
-                try log.disk.write(write.file, at: write.offset, write.parts)
-                try log.disk.sync(write.file)
-            }
+        retryAt = nil
+        while let write = try nextWrite() {
+            noteBegin()
+            guard try put(write) else { return }
+            try disking { () throws(DiskFailure) in try log.disk.sync(write.file) }
             writeBegan.store(0, ordering: .relaxed)
             syncs.add(1, ordering: .relaxed)
             bytes.add(UInt64(write.byteCount), ordering: .relaxed)
@@ -212,24 +232,72 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         }
     }
 
+    private func nextWrite() throws(LogStoreFailure) -> FrameWrite<D.File>? {
+        if let blocked { return blocked }
+        do throws(LogStoreFailure) {
+            return try log.prepareFrame()
+        } catch {
+            guard error.isOutOfSpace else { throw error }
+            noteBegin()
+            retryAt = .now + DiskLogWriter.spaceRetry
+            return nil
+        }
+    }
+
+    /// Returns false when the disk is full.
+    private func put(_ write: FrameWrite<D.File>) throws(LogStoreFailure) -> Bool {
+        do throws(DiskFailure) {
+            try log.disk.write(write.file, at: write.offset, write.parts)
+            blocked = nil
+            return true
+        } catch {
+            guard error.isOutOfSpace else { throw .disk(error) }
+            blocked = write
+            retryAt = .now + DiskLogWriter.spaceRetry
+            return false
+        }
+    }
+
+    /// The age of a write counts from its first attempt.
+    private func noteBegin() {
+        guard writeBegan.load(ordering: .relaxed) == 0 else { return }
+        writeBegan.store(Instant.now.nanoseconds, ordering: .relaxed)
+    }
+
+    private func noteSpace() {
+        let found: LogSpace = retryAt != nil ? .exhausted : lacksSegments ? .short : .sufficient
+        guard found != space else { return }
+        space = found
+        onSpaceChange(found)
+    }
+
+    /// Whether there is something to do now. While the log waits for space, submissions wait with it.
+    private var isRoundDue: Bool {
+        (!queue.isEmpty && retryAt == nil) || outcome != nil || reclaimOutcome != nil || isStopping
+            || releasedBytes >= DiskLogWriter.enoughReleased
+    }
+
+    /// When there is something to do although nothing arrives.
+    private var nextDeadline: Instant? {
+        var deadline = min(retryAt ?? .distantFuture, reclaim?.retryAt ?? .distantFuture)
+        if log.needsAttestation { deadline = min(deadline, lastWrite + LogConfiguration.attestationDelay) }
+        if log.lacksReadySegment { deadline = min(deadline, nextPreparation) }
+        return deadline < .distantFuture ? deadline : nil
+    }
+
     /// Sleeps until there is something to do, and takes all of it.
     private func nextRound() -> Round {
         monitor.lock()
         defer { monitor.unlock() }
         var round = Round()
-        while queue.isEmpty && outcome == nil && reclaimOutcome == nil && !isStopping
-            && releasedBytes < DiskLogWriter.enoughReleased
-        {
-            if log.needsAttestation {
-                let deadline = lastWrite + LogConfiguration.attestationDelay
-                if Instant.now >= deadline {
-                    round.isAttestationDue = true
-                    break
-                }
-                sleep(untilBytes: 1, deadline: deadline)
-            } else {
-                sleep(untilBytes: 1, deadline: nil)
+        let deadline = nextDeadline
+        while !isRoundDue {
+            let now = Instant.now
+            if let deadline, now >= deadline {
+                round.isAttestationDue = log.needsAttestation && now >= lastWrite + LogConfiguration.attestationDelay
+                break
             }
+            sleep(untilBytes: retryAt == nil ? 1 : .max, deadline: deadline)
         }
         if !queue.isEmpty { waitForMore() }
         round.submissions = queue

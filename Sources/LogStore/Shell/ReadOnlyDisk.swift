@@ -102,6 +102,10 @@ public struct ReadOnlyDisk: Disk {
         throw ReadOnlyDisk.refusal("rename", name)
     }
     /// Always fails.
+    public func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        throw ReadOnlyDisk.refusal("exchange", name)
+    }
+    /// Always fails.
     public func remove(_ name: String) throws(DiskFailure) { throw ReadOnlyDisk.refusal("remove", name) }
     /// Always fails.
     public func syncDirectory() throws(DiskFailure) { throw ReadOnlyDisk.refusal("fsync", path) }

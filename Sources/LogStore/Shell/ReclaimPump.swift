@@ -16,7 +16,8 @@ struct ReclaimPump<D: Disk> {
     private let rate: Int
     private var isBusy = false
     private var nextCopy = Instant.zero
-    private var nextJob = Instant.zero
+    /// When work begins again after a failure.
+    private(set) var retryAt: Instant?
 
     /// After a failure, work begins again after this.
     private static var retry: Interval { .seconds(1) }
@@ -33,7 +34,7 @@ struct ReclaimPump<D: Disk> {
     /// Takes what became of the job.
     mutating func finished(_ outcome: ReclaimOutcome, _ log: inout NodeLog<D>) {
         isBusy = false
-        if outcome.failure != nil { nextJob = .now + ReclaimPump.retry }
+        if outcome.failure != nil { retryAt = .now + ReclaimPump.retry }
         log.reclaimed(outcome)
         let retired = log.takeRetiredSegments()
         if !retired.isEmpty { hooks.onRetirement(retired) }
@@ -49,7 +50,9 @@ struct ReclaimPump<D: Disk> {
     mutating func go(_ log: inout NodeLog<D>) {
         guard !isBusy else { return }
         let now = Instant.now
-        guard now >= nextJob, let job = log.nextReclaimJob() else { return }
+        if let retryAt, now < retryAt { return }
+        retryAt = nil
+        guard let job = log.nextReclaimJob() else { return }
         isBusy = true
         switch job {
         case .ask(let locations):

@@ -2,7 +2,10 @@ import Primitives
 
 /// A thread that makes segments ready in the background, in small steps so that the log's own syncs keep the device.
 final class SegmentPreparer<D: Disk>: @unchecked Sendable {
-    typealias Outcome = Result<PreparedSegment<D.File>, DiskFailure>
+    enum Outcome: Sendable {
+        case ready(PreparedSegment<D.File>)
+        case failed(DiskFailure, SpareSegment?)
+    }
 
     private let monitor = Monitor()
     // Guarded by the monitor.
@@ -62,10 +65,9 @@ final class SegmentPreparer<D: Disk>: @unchecked Sendable {
         var job = job
         while true {
             do throws(DiskFailure) {
-                if let segment = try job.step() { return .success(segment) }
+                if let segment = try job.step() { return .ready(segment) }
             } catch {
-                job.abandon()
-                return .failure(error)
+                return .failed(error, job.abandon(after: error))
             }
             let deadline = Instant.now + SegmentPreparer.pause
             let goesOn = monitor.withLock {
