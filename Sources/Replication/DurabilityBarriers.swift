@@ -23,6 +23,7 @@ package struct DurabilityBarriers {
 
     private struct Barrier {
         var ticket: UInt64
+        var entryBytes = 0
         var facts: [Fact] = []
         var messages: [(group: GroupID, to: NodeID, message: RaftMessage)] = []
     }
@@ -30,12 +31,27 @@ package struct DurabilityBarriers {
     /// Ticket of the tick that is being collected.
     private var current = Barrier(ticket: 1)
     private var waiting = Ring<Barrier>()
+    /// Bytes of entries that are not durable yet.
+    package private(set) var entryBytes = 0
+    private var messageCount = 0
+
+    /// Messages that are held back at most. On a disk that stands still for long, further ones are dropped, as if they
+    /// were lost on their way: whoever needs an answer asks again.
+    package static let messageLimit = 1 << 17
 
     package init() {}
 
     package mutating func add(_ fact: Fact) { current.facts.append(fact) }
 
+    /// Counts an entry of this tick's records.
+    package mutating func add(entryBytes count: Int) {
+        current.entryBytes += count
+        entryBytes += count
+    }
+
     package mutating func add(_ message: RaftMessage, to node: NodeID, group: GroupID) {
+        guard messageCount < DurabilityBarriers.messageLimit else { return }
+        messageCount += 1
         current.messages.append((group, node, message))
     }
 
@@ -63,6 +79,7 @@ package struct DurabilityBarriers {
     /// Messages that nothing holds back, at the end of a tick without records.
     package mutating func takeUnblocked(hasRecords: Bool) -> [(group: GroupID, to: NodeID, message: RaftMessage)] {
         guard !hasRecords, isClear else { return [] }
+        messageCount -= current.messages.count
         defer { current.messages = [] }
         return current.messages
     }
@@ -76,6 +93,8 @@ package struct DurabilityBarriers {
         while let first = waiting.first, first.ticket <= ticket {
             facts += first.facts
             messages += first.messages
+            entryBytes -= first.entryBytes
+            messageCount -= first.messages.count
             waiting.popFirst()
         }
         return (facts, messages)

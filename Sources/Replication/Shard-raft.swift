@@ -71,6 +71,7 @@ extension Shard {
         replica.tail.append(entry)
         replica.lastTimestamp = max(replica.lastTimestamp, entry.header.timestamp)
         cache.added(entry.bytes.count, group: replica.group, index: entry.index)
+        barriers.add(entryBytes: entry.bytes.count)
         output.records.append(.entry(entry))
     }
 
@@ -263,7 +264,10 @@ extension Shard {
                 replica.incomingSnapshot?.install?.hold(message, entries, from: node)
                 return
             }
-            if !entries.isEmpty { activate(replica) }
+            if !entries.isEmpty {
+                guard barriers.entryBytes <= configuration.backlogLimit else { return }
+                activate(replica)
+            }
         } else if case .timeoutNow = message, replica.incomingSnapshot?.install != nil {
             return
         } else if case .appendReply = message {

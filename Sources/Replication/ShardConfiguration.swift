@@ -4,6 +4,9 @@ public import Primitives
 public struct ShardConfiguration: Sendable {
     /// Bytes of recent entries kept in memory for all groups together.
     public var cacheLimit = 64 << 20
+    /// Bytes of entries that may wait for this node's disk. A follower whose disk is further behind takes no more; the
+    /// leaders send them again.
+    public var backlogLimit = 64 << 20
     /// Entries of one group on their way at once; more commands wait and form larger entries.
     public var entriesInFlightLimit = 4
     /// The step between the successors' campaigns (consensus design: rank k waits k steps).

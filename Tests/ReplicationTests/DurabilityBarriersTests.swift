@@ -84,6 +84,30 @@ import Testing
         #expect(barriers.complete(through: 2).facts.count == 1)
     }
 
+    @Test func entriesCountUntilTheyAreDurable() {
+        var barriers = DurabilityBarriers()
+        barriers.add(entryBytes: 100)
+        #expect(tick(&barriers, hasRecords: true).ticket == 1)
+        barriers.add(entryBytes: 20)
+        barriers.add(entryBytes: 3)
+        #expect(tick(&barriers, hasRecords: true).ticket == 2)
+        #expect(barriers.entryBytes == 123)
+        _ = barriers.complete(through: 1)
+        #expect(barriers.entryBytes == 23)
+        _ = barriers.complete(through: 2)
+        #expect(barriers.entryBytes == 0)
+    }
+
+    @Test func messagesBeyondTheLimitAreDropped() {
+        var barriers = DurabilityBarriers()
+        #expect(tick(&barriers, hasRecords: true).ticket == 1)
+        for number in 0..<UInt64(DurabilityBarriers.messageLimit) + 9 { say(number, in: &barriers) }
+        #expect(tick(&barriers, hasRecords: false).ticket == 0)
+        #expect(complete(1, in: &barriers).count == DurabilityBarriers.messageLimit)
+        say(1, in: &barriers)
+        #expect(tick(&barriers, hasRecords: false).now == [1])
+    }
+
     /// Random ticks and answers: nothing is said early, lost, repeated, or out of order.
     @Test(arguments: UInt64(1)...20) func nothingIsSaidEarlyOrLost(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)

@@ -59,6 +59,25 @@ import Topology
         #expect(nodes.topology(of: 1)?.isServing == true)
     }
 
+    /// What waits in memory for a disk that stands still is bounded, and nothing is missing afterwards.
+    @Test func aFollowerWhoseDiskIsBehindTakesNoMore() {
+        var configuration = ShardConfiguration()
+        configuration.backlogLimit = 2_000
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        nodes.advance(milliseconds: 50)
+        nodes.stalled = [NodeID(3)]
+        for number in 0..<200 { _ = propose("vhost \(number)", at: 1, nodes) }
+        nodes.advance(milliseconds: 2_000)
+        #expect(knows("vhost 199", nodes) == [1, 2])
+        // The limit, and one more append.
+        #expect(nodes.heldBytes(of: NodeID(3)) > 2_000 && nodes.heldBytes(of: NodeID(3)) < 12_000)
+        nodes.release(NodeID(3))
+        nodes.advance(milliseconds: 2_000)
+        #expect(knows("vhost 199", nodes) == [1, 2, 3])
+        #expect(Set([1, 2, 3].map { nodes.topology(of: $0)?.applied }).count == 1)
+    }
+
     /// A vote that is not on disk is not given.
     @Test func noLeaderIsElectedWithoutDisks() {
         let nodes = ToyNodes()

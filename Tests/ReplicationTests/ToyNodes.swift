@@ -115,6 +115,11 @@ final class ToyNodes {
         shard.logCompleted(completions, now: now)
     }
 
+    /// Bytes of entries that wait for a stalled disk.
+    func heldBytes(of node: NodeID) -> Int {
+        held[node, default: []].flatMap(\.locations).reduce(0) { $0 + Int($1.length) }
+    }
+
     /// The disk goes on.
     func release(_ node: NodeID) {
         stalled.remove(node)
