@@ -69,8 +69,8 @@ let package = Package(
         module(
             "Broker",
             [
-                "AMQP", "PeerLink", "Primitives", "QueueClient", "QuorumQueue", "Replication", "Topology", nioCore,
-                nioPosix, logging,
+                "AMQP", "LogStore", "PeerLink", "Primitives", "QueueClient", "QuorumQueue", "Replication", "Topology",
+                nioCore, nioPosix, logging,
             ]),
         module("AMQPClient", ["AMQP", "Primitives", nioCore, nioPosix]),
         module("Bench", ["AMQP", "AMQPClient", "Primitives", nioCore, nioPosix, histogram]),
@@ -92,7 +92,10 @@ let package = Package(
         tests("BenchTests", ["Bench", "Primitives"]),
         tests(
             "BrokerTests",
-            ["Broker", "AMQP", "Topology", "QuorumQueue", "QueueClient", "Primitives", nioCore, nioEmbedded, logging]),
+            [
+                "Broker", "AMQP", "LogStore", "Topology", "QuorumQueue", "QueueClient", "Primitives", nioCore,
+                nioEmbedded, logging,
+            ]),
         tests("LogStoreTests", ["LogStore", "Primitives"]),
         tests(
             "ManagementTests",

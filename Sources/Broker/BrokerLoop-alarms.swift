@@ -1,3 +1,4 @@
+public import LogStore
 import Logging
 public import Primitives
 import Topology
@@ -14,6 +15,17 @@ extension BrokerLoop {
         if changed.contains(.memory) { logMemory() }
         if changed.contains(.disk) { logDisk() }
         guard !changed.isEmpty || now - lastReport >= BrokerLoop.reportInterval else { return }
+        tellResources()
+    }
+
+    /// The node log begins or ceases to lack space: the alarm does not wait for the next measurement.
+    public func observe(_ space: LogSpace) {
+        guard !monitor.observe(space).isEmpty else { return }
+        logDisk()
+        tellResources()
+    }
+
+    private func tellResources() {
         lastReport = now
         for other in node.topology.nodes.map(\.id).sorted() where other != node.nodeID { reportResources(to: other) }
         applyAlarms()

@@ -1,5 +1,6 @@
 import AMQP
 import Broker
+import LogStore
 import Primitives
 import QuorumQueue
 import Testing
@@ -23,6 +24,19 @@ import Topology
         #expect(monitor.state.alarms == .disk)
         #expect(monitor.observe(reading(memory: 999, disk: 111)) == .disk)
         #expect(monitor.state.alarms == [])
+    }
+
+    @Test func aLogWithoutSpaceIsADiskAlarmWhateverIsMeasured() {
+        var monitor = ResourceMonitor(ResourceLimits(memory: 1_000, diskFree: 100))
+        #expect(monitor.observe(reading(memory: 1, disk: 500)) == [])
+        #expect(monitor.observe(.short) == .disk)
+        #expect(monitor.observe(.exhausted) == [])
+        #expect(monitor.observe(reading(memory: 1, disk: 500)) == [] && monitor.state.alarms == .disk)
+        #expect(monitor.observe(reading(disk: 50)) == [])
+        // Both causes must go.
+        #expect(monitor.observe(.sufficient) == [] && monitor.state.alarms == .disk)
+        #expect(monitor.observe(.short) == [] && monitor.observe(reading(disk: 500)) == [])
+        #expect(monitor.observe(.sufficient) == .disk && monitor.state.alarms == [])
     }
 
     @Test func whatCannotBeMeasuredChangesNothing() {
@@ -154,6 +168,21 @@ import Topology
         observe(cluster, 2, AlarmTests.fine)
         for client in clients { #expect(client.hear() == ["connection.unblocked"] && client.isReading) }
         #expect(cluster[3].broker.alarmedNodes == [])
+    }
+
+    @Test func aLogWithoutSpaceHoldsPublishersBackAtOnce() {
+        let cluster = cluster(3)
+        let clients = (1...3).map { client(cluster, node: $0) }
+        observe(cluster, 2, AlarmTests.fine)
+        cluster[2].broker.observe(.short)
+        cluster.run()
+        for client in clients {
+            client.publish("a", key: "nowhere")
+            #expect(reasons(client) == ["low on disk"] && !client.isReading)
+        }
+        cluster[2].broker.observe(.sufficient)
+        cluster.run()
+        for client in clients { #expect(client.hear() == ["connection.unblocked"] && client.isReading) }
     }
 
     @Test func waitsForTheLastAlarm() {

@@ -1,3 +1,5 @@
+package import LogStore
+
 /// What a node has run low on.
 public struct ResourceAlarms: OptionSet, Hashable, Sendable {
     /// One bit a resource.
@@ -53,9 +55,12 @@ public struct NodeResources: Hashable, Sendable {
 ///
 /// An alarm is raised when its limit is reached and cleared only some way back from it (5 % of the memory limit, 10 %
 /// of the disk limit), so that a figure at the limit does not stop and start the publishers with every measurement.
+/// While the node log lacks space, there is a disk alarm whatever was measured.
 package struct ResourceMonitor: Sendable {
     /// The last measurements and the alarms that follow.
     package private(set) var state: NodeResources
+    private var isDiskLow = false
+    private var logSpace = LogSpace.sufficient
 
     package init(_ limits: ResourceLimits) {
         state = NodeResources(reading: ResourceReading(memoryUsed: nil, diskFree: nil), limits: limits)
@@ -79,11 +84,26 @@ package struct ResourceMonitor: Sendable {
             state.reading.diskFree = free
             let limit = state.limits.diskFree
             if free <= limit {
-                state.alarms.insert(.disk)
+                isDiskLow = true
             } else if free - limit > limit / 10 {
-                state.alarms.remove(.disk)
+                isDiskLow = false
             }
+            settleDisk()
         }
         return before.symmetricDifference(state.alarms)
+    }
+
+    /// Takes what the node log says of its disk.
+    ///
+    /// - Returns: the alarms that were raised or cleared by it.
+    package mutating func observe(_ space: LogSpace) -> ResourceAlarms {
+        let before = state.alarms
+        logSpace = space
+        settleDisk()
+        return before.symmetricDifference(state.alarms)
+    }
+
+    private mutating func settleDisk() {
+        if isDiskLow || logSpace != .sufficient { state.alarms.insert(.disk) } else { state.alarms.remove(.disk) }
     }
 }

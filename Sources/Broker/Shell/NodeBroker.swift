@@ -1,3 +1,4 @@
+public import LogStore
 public import Logging
 public import NIOCore
 public import Primitives
@@ -161,6 +162,9 @@ extension NodeBroker: ReplicationNodeDelegate {
 
     /// Tells the broker.
     public func linkReset(_ node: NodeID) { loop?.linkReset(node) }
+
+    /// Raises or clears the disk alarm at once.
+    public func logSpaceChanged(_ space: LogSpace) { loop?.observe(space) }
 
     /// Ends the process through `onFailure`.
     public func failed(_ reason: String) { onFailure(reason) }

@@ -60,7 +60,7 @@ extension ReplicationNode {
         let writer = LogWriter(
             log: store.log, onCompletion: { inbox.completed($0) }, onFailure: { inbox.failed("\($0)") },
             isLive: { inbox.asked($0, answer: $1) }, onRelocation: { inbox.relocated($0) },
-            onRetirement: { reader.forget($0) })
+            onRetirement: { reader.forget($0) }, onSpaceChange: { inbox.spaceChanged($0) })
         self.init(
             configuration: store.configuration, recovered: store.recovered, writer: writer, reader: reader,
             eventLoop: eventLoop, logger: logger, seed: .random(in: .min ... .max))
@@ -73,6 +73,7 @@ extension ReplicationNode {
     ///   is damaged where it names the cluster.
     public func start() throws(NodeStartFailure) {
         guard !isLost else { throw .clusterUnknown(directory: configuration.directory) }
+        reportDamage()
         var link = PeerLinkConfiguration(
             identity: PeerIdentity(node: configuration.node, store: shard.store, incarnation: shard.incarnation),
             cluster: clusterID, listen: configuration.listen, peers: configuration.peers,
@@ -93,6 +94,30 @@ extension ReplicationNode {
         if let decision = formation?.decision { act(on: decision) }
         startTicking()
         flush()
+    }
+
+    /// What recovery met that the operator should know.
+    private func reportDamage() {
+        let directory: Logger.MetadataValue = "\(configuration.directory)"
+        if recovery.tornBytes > 0 {
+            logger.notice(
+                "the last write was interrupted and is dropped; it was confirmed to nobody",
+                metadata: ["directory": directory, "bytes": "\(recovery.tornBytes)"])
+        }
+        if recovery.damagedRecords > 0 || recovery.lostFrames > 0 {
+            logger.error(
+                "the store is damaged; other members are asked for what is needed",
+                metadata: [
+                    "directory": directory, "damaged_records": "\(recovery.damagedRecords)",
+                    "lost_frames": "\(recovery.lostFrames)",
+                ])
+        }
+        guard !shard.mayVote else { return }
+        logger.error(
+            """
+            records of this store are lost, and with them perhaps votes that it gave: the node follows and serves \
+            clients, but never votes nor leads again. The cluster needs a majority without it until the node is replaced
+            """, metadata: ["directory": directory])
     }
 
     /// All nodes compute it from the members that founded the cluster, so it needs no agreement of its own.
@@ -161,6 +186,8 @@ final class LogInbox: Sendable {
         }
     }
 
+    func spaceChanged(_ space: LogSpace) { onNode { $0.logSpaceChanged(space) } }
+
     private func onNode(_ body: @escaping @Sendable (ReplicationNode) -> Void) {
         eventLoop.execute { [self] in
             if let node = node.withLock({ $0 })?.value { body(node) }
@@ -168,8 +195,10 @@ final class LogInbox: Sendable {
     }
 
     func failed(_ reason: String) {
-        eventLoop.execute { [self] in
-            node.withLock { $0 }?.value.delegate?.failed("the node log cannot be written: \(reason)")
+        onNode { node in
+            node.delegate?.failed(
+                "the node log in \(node.configuration.directory) cannot be written: \(reason). What this disk kept is "
+                    + "not known; the other members have what was confirmed. Check the disk, then start the node again")
         }
     }
 }

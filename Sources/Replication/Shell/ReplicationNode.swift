@@ -23,6 +23,8 @@ public protocol ReplicationNodeDelegate: AnyObject {
     func nodeDown(_ node: NodeID)
     /// The data connection to a node is gone, with what was on its way.
     func linkReset(_ node: NodeID)
+    /// The node log begins or ceases to lack space.
+    func logSpaceChanged(_ space: LogSpace)
     /// The node cannot go on: its disk failed, or its store does not belong to the cluster. The process must end.
     func failed(_ reason: String)
 }
@@ -176,6 +178,23 @@ public final class ReplicationNode {
         shard.logCompleted(completions, now: .now)
         if isFlushScheduled { return }
         flush()
+    }
+
+    func logSpaceChanged(_ space: LogSpace) {
+        let metadata: Logger.Metadata = ["directory": "\(configuration.directory)"]
+        switch space {
+        case .sufficient: logger.notice("the disk has room for the log again", metadata: metadata)
+        case .short:
+            logger.error(
+                "the disk is full: no room for another log segment; the log goes on in those that are ready",
+                metadata: metadata)
+        case .exhausted:
+            logger.error(
+                "the disk is full: the log waits for room, and nothing is stored here until there is some",
+                metadata: metadata)
+        }
+        delegate?.logSpaceChanged(space)
+        setNeedsFlush()
     }
 
     // MARK: Time
