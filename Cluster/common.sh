@@ -53,6 +53,70 @@ process_state() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1; }
 
 node_state() { process_state "$(cat "$(node_dir "$1")/pid")"; }
 
+# --- A node's own disk: its data on a loop-mounted ext4, so that a script can fill or freeze it and nothing else.
+
+node_data() { echo "$(node_dir "$1")/data"; }
+node_image() { echo "$(node_dir "$1")/disk.img"; }
+has_own_disk() { mountpoint -q "$(node_data "$1")"; }
+
+# as_root COMMAND...: as it is for root, else by sudo when that asks for no password.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+require_root() {
+    [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; } ||
+        die "a node's disk can be mounted by root only; run it as root"
+}
+
+# Mounts the disk that a node was given, if it was given one. Nothing is left in the directory below: a node that starts
+# without the mount must find no older copy of its data.
+mount_own_disk() {
+    [ -f "$(node_image "$1")" ] && ! has_own_disk "$1" || return 0
+    require_root
+    rm -rf "$(node_data "$1")"
+    mkdir "$(node_data "$1")"
+    as_root mount -o loop "$(node_image "$1")" "$(node_data "$1")" || die "the disk of node $1 cannot be mounted"
+}
+
+# Takes the mount away; the data stays in the image.
+unmount_own_disk() {
+    has_own_disk "$1" || return 0
+    as_root umount "$(node_data "$1")" || die "$(node_data "$1") cannot be unmounted"
+}
+
+# give_own_disk N: moves a node's data to a file system of its own, of 1 GiB, or of four times the data when that is
+# more. A node that runs is stopped for it and started again.
+give_own_disk() {
+    local node=$1 dir data image used size was_running=no
+    require_root
+    mount_own_disk "$node"
+    if has_own_disk "$node"; then return 0; fi
+    command -v mkfs.ext4 >/dev/null || die "mkfs.ext4 is missing; on Debian and Ubuntu: apt-get install e2fsprogs"
+    dir=$(node_dir "$node") data=$(node_data "$node") image=$(node_image "$node")
+    if node_pid "$node" >/dev/null; then was_running=yes; fi
+    [ $was_running = no ] || "$ROOT/Cluster/node" "$node" stop
+    mkdir -p "$data"
+    used=$(du -sm "$data" | cut -f1)
+    size=$((used * 4 > 1024 ? used * 4 : 1024))
+    # Under another name until it is whole: a script that ends in between changes nothing.
+    rm -rf "$image.new" "$dir/disk.mount"
+    truncate -s "${size}M" "$image.new"
+    mkfs.ext4 -q -F -m 0 "$image.new"
+    mkdir "$dir/disk.mount"
+    as_root mount -o loop "$image.new" "$dir/disk.mount" || die "loop mounts do not work here"
+    as_root rmdir "$dir/disk.mount/lost+found"
+    as_root chown "$(id -u):$(id -g)" "$dir/disk.mount"
+    cp -a "$data/." "$dir/disk.mount/"
+    as_root umount "$dir/disk.mount"
+    rmdir "$dir/disk.mount"
+    sync -f "$image.new"
+    mv "$image.new" "$image"
+    mount_own_disk "$node"
+    echo "node $node: its data moved to a file system of its own, $size MiB in $image"
+    [ $was_running = no ] || "$ROOT/Cluster/node" "$node" start
+}
+
 # The HTTP addresses of all nodes, comma-separated: the command line asks the first that answers.
 http_addresses() {
     local node list=

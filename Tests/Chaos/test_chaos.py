@@ -17,6 +17,8 @@ PERSISTENT = pika.BasicProperties(delivery_mode=2)
 class Publisher(threading.Thread):
     """Publishes with confirms, one at a time, until it is stopped or its connection breaks."""
 
+    padding = b""
+
     def __init__(self, node, queue, mark):
         super().__init__(daemon=True)
         self.node, self.queue, self.mark = node, queue, mark
@@ -30,7 +32,7 @@ class Publisher(threading.Thread):
             while not self.stopped.is_set():
                 body = f"{self.mark}-{self.sent}".encode()
                 self.sent += 1
-                channel.basic_publish("", self.queue, body, PERSISTENT)
+                channel.basic_publish("", self.queue, body + self.padding, PERSISTENT)
                 self.confirmed.append(body)
             channel.connection.close()
         except (pika.exceptions.AMQPError, OSError):
