@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -127,6 +128,9 @@ int warren_pwritev(int fd, struct iovec *parts, int count, uint64_t offset) {
 }
 
 int warren_allocate(int fd, uint64_t length) {
+    // Asked first: an allocation that fails may take the last blocks for a moment, and writes elsewhere meet a full disk.
+    struct statvfs space;
+    if (fstatvfs(fd, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < length) return ENOSPC;
     int result;
     do result = fallocate(fd, 0, 0, (off_t)length);
     while (result < 0 && errno == EINTR);

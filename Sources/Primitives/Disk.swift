@@ -36,7 +36,7 @@ public protocol Disk: Sendable {
     func open(_ name: String) throws(DiskFailure) -> File
     /// Creates an empty file; it must not exist.
     func create(_ name: String) throws(DiskFailure) -> File
-    /// Takes space for the first `count` bytes of a file, so that its lack shows before anything is written.
+    /// Takes space for the first `count` bytes of an empty file, so that its lack shows before anything is written.
     func reserve(_ file: File, count: Int) throws(DiskFailure)
     func length(of file: File) throws(DiskFailure) -> Int
     /// Reads up to `buffer.count` bytes at `offset`; fewer only at the end of the file.

@@ -39,7 +39,7 @@ int warren_pread_cached(int fd, void *_Nonnull buffer, size_t count, uint64_t of
 /// Writes all of the `count` parts, one after the other, at `offset`. The array is changed.
 int warren_pwritev(int fd, struct iovec *_Nonnull parts, int count, uint64_t offset);
 
-/// Allocates the first `length` bytes of the file, where the file system can; ENOSPC when there is no room for them.
+/// Allocates the first `length` bytes of an empty file, where the file system can; ENOSPC when there is no room for them.
 int warren_allocate(int fd, uint64_t length);
 
 /// Exchanges two names in `directory` in one step; EOPNOTSUPP when the file system or the kernel cannot.

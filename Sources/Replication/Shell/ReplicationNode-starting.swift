@@ -198,7 +198,7 @@ final class LogInbox: Sendable {
         onNode { node in
             node.delegate?.failed(
                 "the node log in \(node.configuration.directory) cannot be written: \(reason). What this disk kept is "
-                    + "not known; the other members have what was confirmed. Check the disk, then start the node again")
+                    + "not known: check it, then start the node again")
         }
     }
 }
