@@ -19,8 +19,8 @@ extension BrokerLoop {
     }
 
     /// The node log begins or ceases to lack space: the alarm does not wait for the next measurement.
-    public func observe(_ space: LogSpace) {
-        guard !monitor.observe(space).isEmpty else { return }
+    public func observe(logSpace space: LogSpace) {
+        guard !monitor.observe(logSpace: space).isEmpty else { return }
         logDisk()
         tellResources()
     }

@@ -29,14 +29,14 @@ import Topology
     @Test func aLogWithoutSpaceIsADiskAlarmWhateverIsMeasured() {
         var monitor = ResourceMonitor(ResourceLimits(memory: 1_000, diskFree: 100))
         #expect(monitor.observe(reading(memory: 1, disk: 500)) == [])
-        #expect(monitor.observe(.short) == .disk)
-        #expect(monitor.observe(.exhausted) == [])
+        #expect(monitor.observe(logSpace: .short) == .disk)
+        #expect(monitor.observe(logSpace: .exhausted) == [])
         #expect(monitor.observe(reading(memory: 1, disk: 500)) == [] && monitor.state.alarms == .disk)
         #expect(monitor.observe(reading(disk: 50)) == [])
         // Both causes must go.
-        #expect(monitor.observe(.sufficient) == [] && monitor.state.alarms == .disk)
-        #expect(monitor.observe(.short) == [] && monitor.observe(reading(disk: 500)) == [])
-        #expect(monitor.observe(.sufficient) == .disk && monitor.state.alarms == [])
+        #expect(monitor.observe(logSpace: .sufficient) == [] && monitor.state.alarms == .disk)
+        #expect(monitor.observe(logSpace: .short) == [] && monitor.observe(reading(disk: 500)) == [])
+        #expect(monitor.observe(logSpace: .sufficient) == .disk && monitor.state.alarms == [])
     }
 
     @Test func whatCannotBeMeasuredChangesNothing() {
@@ -174,13 +174,13 @@ import Topology
         let cluster = cluster(3)
         let clients = (1...3).map { client(cluster, node: $0) }
         observe(cluster, 2, AlarmTests.fine)
-        cluster[2].broker.observe(.short)
+        cluster[2].broker.observe(logSpace: .short)
         cluster.run()
         for client in clients {
             client.publish("a", key: "nowhere")
             #expect(reasons(client) == ["low on disk"] && !client.isReading)
         }
-        cluster[2].broker.observe(.sufficient)
+        cluster[2].broker.observe(logSpace: .sufficient)
         cluster.run()
         for client in clients { #expect(client.hear() == ["connection.unblocked"] && client.isReading) }
     }

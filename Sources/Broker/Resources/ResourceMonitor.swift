@@ -96,7 +96,7 @@ package struct ResourceMonitor: Sendable {
     /// Takes what the node log says of its disk.
     ///
     /// - Returns: the alarms that were raised or cleared by it.
-    package mutating func observe(_ space: LogSpace) -> ResourceAlarms {
+    package mutating func observe(logSpace space: LogSpace) -> ResourceAlarms {
         let before = state.alarms
         logSpace = space
         settleDisk()

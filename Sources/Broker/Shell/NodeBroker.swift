@@ -164,7 +164,7 @@ extension NodeBroker: ReplicationNodeDelegate {
     public func linkReset(_ node: NodeID) { loop?.linkReset(node) }
 
     /// Raises or clears the disk alarm at once.
-    public func logSpaceChanged(_ space: LogSpace) { loop?.observe(space) }
+    public func logSpaceChanged(_ space: LogSpace) { loop?.observe(logSpace: space) }
 
     /// Ends the process through `onFailure`.
     public func failed(_ reason: String) { onFailure(reason) }
