@@ -44,9 +44,12 @@ extension ClientChannel {
         _ declare: QueueDeclare, _ result: Result<TopologyOutcome, ProposeFailure>, token: UInt64
     ) {
         switch result {
-        // The leader's counts are waited for even when the queue is new: then it has a leader when its declarer is
-        // told.
-        case .success(.queue(let record, _)): answer(declare, record, token: token)
+        // A new queue is empty, and whoever uses it waits for its first leader: its declarer need not.
+        case .success(.queue(let record, created: true)):
+            finish(token) { () throws(AMQPError) in
+                self.sendDeclareOk(declare, record, QueueCounts(ready: 0, unacknowledged: 0, consumers: 0))
+            }
+        case .success(.queue(let record, created: false)): answer(declare, record, token: token)
         case .success(let outcome):
             finish(token) { () throws(AMQPError) in
                 throw self.failure(outcome, method: QueueDeclare.id)

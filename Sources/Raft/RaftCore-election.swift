@@ -23,6 +23,13 @@ extension RaftCore {
         if let ownPosition { notePreVote(at: ownPosition, isGranted: true, into: &ready) }
     }
 
+    /// The first campaign of a group that was just created, by the member that is to lead it: without a pre-vote, since
+    /// no term has passed that it could disturb. Where one has, a campaign like any other.
+    public mutating func firstCampaign(into ready: inout RaftReady) {
+        guard term == .zero, role == .follower, canCampaign, leader == nil else { return campaign(into: &ready) }
+        becomeCandidate(isTransfer: false, into: &ready)
+    }
+
     /// Commits have stalled, or the node's verdict is that it is cut off from a quorum: the leader steps down and says
     /// so.
     public mutating func quorumLost(into ready: inout RaftReady) {

@@ -58,6 +58,13 @@ extension Shard {
         if replica.applied == replica.raft.commit { replica.windows[.apply] = nil }
     }
 
+    /// Applies what is committed of the topology before the end of the tick.
+    func applyTopologySoon() {
+        guard let replica = replicas[.topology], replica.applied < replica.raft.commit else { return }
+        var budget = Shard.applyLimit
+        apply(replica, budget: &budget)
+    }
+
     private func apply(_ entry: Entry, to replica: Replica) {
         precondition(entry.index == replica.applied.next)
         precondition(entry.term == replica.raft.term(at: entry.index), "not the entry that was committed")

@@ -152,6 +152,15 @@ extension Shard {
         }
     }
 
+    /// The member that is to lead a new group asks for votes in the tick that creates it: its vote for itself is synced
+    /// with the record of the creation.
+    func campaignAtOnce(_ replica: Replica) {
+        guard !isDraining, hearsMajority(replica) else { return schedule(replica, campaignAfter: .zero) }
+        replica.campaignAttempts += 1
+        step(replica) { $0.firstCampaign(into: &$1) }
+        if !replica.isLeader { schedule(replica, campaignAfter: retryDelay(replica)) }
+    }
+
     /// How long after a campaign without result the next one comes.
     private func retryDelay(_ replica: Replica) -> Interval {
         let step = replica.campaignAttempts <= 3 ? configuration.rankStep : configuration.campaignRetry

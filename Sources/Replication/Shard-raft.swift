@@ -252,7 +252,8 @@ extension Shard {
 
     func received(raft content: Bytes, group: GroupID, from node: NodeID) throws(DecodingFailure) {
         let (message, entries) = try Shard.decodeRaft(content, group: group)
-        // A message for an unknown group never creates it.
+        // A message for an unknown group never creates it; but its creation may be committed and not applied yet.
+        if replicas[group] == nil { applyTopologySoon() }
         guard let replica = replicas[group], replica.peers.contains(node) else { return }
         receive(message, entries, replica, from: node)
     }

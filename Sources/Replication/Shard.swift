@@ -104,8 +104,19 @@ public final class Shard {
 
     func addReplica(_ replica: Replica) {
         replicas[replica.group] = replica
-        let place = groups.firstIndex { $0 > replica.group } ?? groups.count
-        groups.insert(replica.group, at: place)
+        groups.insert(replica.group, at: place(of: replica.group))
+    }
+
+    /// Where a group stands among the groups, or belongs. Mostly a new one comes last.
+    private func place(of group: GroupID) -> Int {
+        guard let last = groups.last, last >= group else { return groups.count }
+        var low = 0
+        var high = groups.count
+        while low < high {
+            let middle = (low + high) / 2
+            if groups[middle] < group { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     private func restore(_ recovered: RecoveredGroup) {
@@ -138,7 +149,7 @@ public final class Shard {
         output.records.append(.groupCreated(group: group, descriptor.encoded()))
         output.events.append(.replicaCreated(group))
         if descriptor.preferredLeader == node {
-            schedule(replica, campaignAfter: .zero)
+            campaignAtOnce(replica)
         } else {
             scheduleFirstCampaign(replica)
         }
@@ -154,7 +165,7 @@ public final class Shard {
         replica.locations.forEach { locations.append($0) }
         barriers.add(.unneeded(locations))
         dropIncomingSnapshot(replica)
-        groups.removeAll { $0 == group }
+        groups.remove(at: place(of: group))
         output.records.append(.groupRemoved(group: group))
         output.events.append(.replicaRemoved(group))
     }
@@ -177,7 +188,7 @@ public final class Shard {
     // MARK: The end of a tick
 
     /// Most entries applied in one tick, so that a long replay does not hold the loop.
-    private static let applyLimit = 2_048
+    static let applyLimit = 2_048
 
     /// Ends the tick: proposes, applies, and returns all work.
     public func flush(now: Instant, wall: WallTime) -> ShardOutput {

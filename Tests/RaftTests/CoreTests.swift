@@ -58,6 +58,32 @@ import Testing
         #expect(ready.persist == LogIndex(1)...LogIndex(1))
     }
 
+    @Test func theFirstCampaignOfAGroupNeedsNoPreVote() {
+        var core = makeCore()
+        var ready = RaftReady()
+        core.firstCampaign(into: &ready)
+        #expect(core.role == .candidate && ready.sendNow.isEmpty)
+        #expect(ready.hardState == HardState(term: Term(1), vote: NodeID(1)))
+        #expect(ready.sendAfterDurable.map(\.to) == peers)
+        core.receive(.voteReply(VoteReply(term: Term(1), isGranted: true)), from: NodeID(2), into: &ready)
+        #expect(core.role == .candidate)
+        core.durable(hardState: HardState(term: Term(1), vote: NodeID(1)), into: &ready)
+        #expect(core.role == .leader)
+    }
+
+    /// Once there has been a term, somebody may lead it.
+    @Test func aLaterFirstCampaignAsksBeforehand() {
+        var core = makeCore()
+        var ready = RaftReady()
+        core.receive(
+            .vote(Vote(term: Term(1), lastIndex: .zero, lastTerm: .zero, isTransfer: false)), from: NodeID(2),
+            into: &ready)
+        core.durable(hardState: HardState(term: Term(1), vote: NodeID(2)), into: &ready)
+        ready.removeAll()
+        core.firstCampaign(into: &ready)
+        #expect(core.role == .preCandidate && core.term == Term(1))
+    }
+
     @Test func aSlowDiskDoesNotRestartTheCandidacy() {
         var core = makeCore()
         var ready = RaftReady()

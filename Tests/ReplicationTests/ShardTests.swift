@@ -128,6 +128,28 @@ import Topology
         #expect(Set([1, 2, 3].map { nodes.topology(of: $0)?.applied }).count == 1)
     }
 
+    /// The request for a vote comes in the payload that tells of the commit: the voter's copy of the topology has not
+    /// applied it yet.
+    @Test func aNewGroupHasItsLeaderBeforeAnyTimePasses() throws {
+        let nodes = founded()
+        _ = propose("v", at: 1, nodes)
+        for name in ["a", "b", "c"] {
+            let declaration = QueueDeclaration(
+                vhost: "v", name: name, durable: true, autoDelete: false,
+                placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
+            _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+            nodes.settle()
+        }
+        let groups = nodes[2].topology.queues(vhost: "v").compactMap(\.group)
+        #expect(groups.count == 3)
+        for group in groups {
+            #expect([1, 2, 3].map { nodes[$0].leader(of: group).node } == [NodeID(1), NodeID(1), NodeID(1)])
+            #expect(nodes[1].replicaState(of: group)?.isServing == true)
+            #expect(nodes[1].replicaState(of: group)?.term == Term(1))
+        }
+        #expect(nodes[3].replicaGroups == [.topology] + groups.sorted())
+    }
+
     @Test func aMessageForAnUnknownGroupCreatesNothing() throws {
         let nodes = founded()
         var outbox = PeerOutbox()
