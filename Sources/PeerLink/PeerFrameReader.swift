@@ -10,6 +10,11 @@ public struct PeerFrameReader: ~Copyable, Sendable {
         var seed: UInt32
         var kind: PeerFrameKind
         var isContinued: Bool
+        var hasTotal: Bool
+
+        func frame(_ payload: Bytes) -> PeerFrame {
+            PeerFrame(kind: kind, isContinued: isContinued, hasTotal: hasTotal, payload: payload)
+        }
     }
 
     /// The longest payload accepted; checked before anything is allocated for it.
@@ -41,7 +46,7 @@ public struct PeerFrameReader: ~Copyable, Sendable {
             offset += current.length
             header = nil
             guard CRC32C.checksum(slice, seed: current.seed) == current.checksum else { throw .checksum }
-            return PeerFrame(kind: current.kind, isContinued: current.isContinued, payload: Bytes(copying: slice))
+            return current.frame(Bytes(copying: slice))
         }
         if payload.isEmpty { payload = ByteWriter(capacity: current.length) }
         let taken = min(available, current.length - payload.count)
@@ -51,7 +56,7 @@ public struct PeerFrameReader: ~Copyable, Sendable {
         header = nil
         let bytes = payload.take()
         guard CRC32C.checksum(bytes, seed: current.seed) == current.checksum else { throw .checksum }
-        return PeerFrame(kind: current.kind, isContinued: current.isContinued, payload: bytes)
+        return current.frame(bytes)
     }
 
     private mutating func readHeader(
@@ -78,30 +83,59 @@ public struct PeerFrameReader: ~Copyable, Sendable {
         let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self)))
         guard length <= limit else { throw .tooLong(length: length, limit: limit) }
         guard let kind = PeerFrameKind(rawValue: bytes[8]) else { throw .unknownKind(bytes[8]) }
-        guard bytes[9] & 0xfe == 0, bytes[10] == 0, bytes[11] == 0 else { throw .reserved }
+        guard bytes[9] & 0xfc == 0, bytes[10] == 0, bytes[11] == 0 else { throw .reserved }
         let seed = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[0..<4]))
         return Header(
             length: length,
             checksum: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)),
             seed: CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[8..<12]), seed: seed),
-            kind: kind, isContinued: bytes[9] & 1 != 0)
+            kind: kind, isContinued: bytes[9] & 1 != 0, hasTotal: bytes[9] & 2 != 0)
     }
 }
 
 /// Puts the chunks of a message together.
+///
+/// A message whose length is known gets its memory at once, which the system commits as the chunks come in; nothing is
+/// allocated for a length beyond the limit.
 public struct PeerMessageAssembler: ~Copyable, Sendable {
     /// The longest message accepted, in bytes.
     public let limit: Int
     private var parts = ByteWriter()
+    /// What the first chunk said; nil between messages, and for chunks of protocol 1.
+    private var total: Int?
 
     /// A reader that refuses what is longer than `limit` bytes.
     public init(limit: Int) { self.limit = limit }
 
     /// The message that `frame`, a message frame, completes; nil when more chunks follow.
     public mutating func add(_ frame: consuming PeerFrame) throws(PeerFrameFailure) -> Bytes? {
-        guard frame.payload.count <= limit - parts.count else { throw .messageTooLong(limit: limit) }
-        if parts.isEmpty && !frame.isContinued { return frame.payload }
+        if frame.hasTotal { frame.payload = try begin(frame) }
+        if let total {
+            guard frame.payload.count <= total - parts.count else { throw .chunks }
+        } else {
+            guard frame.payload.count <= limit - parts.count else { throw .messageTooLong(limit: limit) }
+            if parts.isEmpty && !frame.isContinued { return frame.payload }
+        }
         parts.write(frame.payload)
-        return frame.isContinued ? nil : parts.take()
+        if frame.isContinued { return nil }
+        guard total ?? parts.count == parts.count else { throw .chunks }
+        total = nil
+        return parts.take()
     }
+
+    /// Takes note of the message's length; returns what follows it in the first chunk.
+    private mutating func begin(_ frame: borrowing PeerFrame) throws(PeerFrameFailure) -> Bytes {
+        let payload = frame.payload
+        guard parts.isEmpty, total == nil, frame.isContinued, payload.count >= PeerMessageAssembler.totalSize else {
+            throw .chunks
+        }
+        let total = payload.withUnsafeBytes { Int(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) }
+        guard total <= limit else { throw .messageTooLong(limit: limit) }
+        self.total = total
+        parts = ByteWriter(capacity: total)
+        return payload[PeerMessageAssembler.totalSize..<payload.count]
+    }
+
+    /// Bytes of the length in the first chunk.
+    public static let totalSize = 4
 }

@@ -53,8 +53,8 @@ public struct HandshakeStep: Sendable {
 /// dialler proves itself first: an acceptor reveals nothing that depends on the secret to a stranger. A refusal says
 /// why. What follows the handshake is protected against accidents (CRC-32C), not against an attacker on the path.
 public struct PeerHandshake: Sendable {
-    /// The protocol versions of this build.
-    public static let protocols: ClosedRange<UInt16> = 1...1
+    /// The protocol versions of this build. In 2 the first chunk of a message tells the length of all.
+    public static let protocols: ClosedRange<UInt16> = 1...2
 
     /// Which side of the connection speaks.
     public enum Role: Sendable { case dialler, acceptor }

@@ -3,7 +3,7 @@ public import Primitives
 /// Bounds of the peer links. Every buffer of this module is limited by one of these.
 public struct PeerLinkLimits: Sendable {
     /// Largest message accepted from or sent to a peer, in bytes; it travels in chunks above
-    /// `PeerFrame.maximumPayload`.
+    /// `PeerFrame.wholeMessage`.
     public var messageBytes = 128 << 20
     /// Bytes waiting for a peer's socket from which `PeerLinks.isBackedUp` is true.
     public var backedUpBytes = 8 << 20

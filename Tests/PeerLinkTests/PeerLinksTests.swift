@@ -257,6 +257,36 @@ private struct Node {
         }
     }
 
+    @Test("large messages wait by reference behind a slow peer, in order, and say when they have left")
+    func largeMessages() async throws {
+        try await withGroup { group in
+            let (first, second) = try await pair(group)
+            _ = await first.recorder.wait { if case .up = $0 { true } else { false } }
+            _ = await second.recorder.wait { if case .up = $0 { true } else { false } }
+            let isBackedUp = try await first.run { links in
+                for number in 0..<3 {
+                    links.send(Bytes([UInt8](repeating: UInt8(number), count: 5 << 20)), to: NodeID(2))
+                    links.send(Bytes("behind \(number)"), to: NodeID(2))
+                }
+                links.flush()
+                return links.isBackedUp(NodeID(2))
+            }
+            #expect(isBackedUp)
+            let messages = await second.recorder.wait { $0 == .received(Bytes("behind 2"), NodeID(1)) }.compactMap {
+                if case .received(let payload, NodeID(1)) = $0 { return payload } else { return nil }
+            }
+            #expect(messages.count == 6)
+            for number in 0..<3 {
+                #expect(messages[2 * number].count == 5 << 20 && messages[2 * number][77] == UInt8(number))
+                #expect(messages[2 * number + 1] == Bytes("behind \(number)"))
+            }
+            _ = await first.recorder.wait { $0 == .drained(NodeID(2)) }
+            #expect(try await first.run { !$0.isBackedUp(NodeID(2)) })
+            try await first.stop()
+            try await second.stop()
+        }
+    }
+
     @Test("bytes that are no frames close their link, and only that")
     func garbage() async throws {
         try await withGroup { group in

@@ -14,6 +14,8 @@ final class PeerChannelHandler: ChannelInboundHandler {
 
     /// A buffer is given to the channel at this size, so that none grows by copying; the flush writes them together.
     private static let bufferSize = 256 << 10
+    /// Chunks encoded and not taken by the socket: what a large message costs beside itself.
+    private static let chunkWindow = 4
 
     private unowned let owner: PeerLinks
     /// Whom we dialled; nil for an accepted connection.
@@ -29,6 +31,11 @@ final class PeerChannelHandler: ChannelInboundHandler {
     private var pending = ByteBuffer()
     /// Bytes of `pending` and of what was written since the last flush.
     private var unflushed = 0
+    /// A message too large for one frame, and what was sent behind it.
+    private var backlog = PeerBacklog()
+    private var chunksOut = 0
+    /// The backlog was above the high-water mark, and has not fallen to half of it.
+    private var isHeldUp = false
     private(set) var bytesSent: UInt64 = 0
     private(set) var bytesReceived: UInt64 = 0
 
@@ -53,45 +60,71 @@ final class PeerChannelHandler: ChannelInboundHandler {
     var bufferedBytes: Int {
         guard let context else { return 0 }
         let written = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
-        return pending.readableBytes + (written ?? 0)
+        return pending.readableBytes + backlog.byteCount + (written ?? 0)
     }
 
     /// Whether more than the high-water mark waits.
     var isBackedUp: Bool {
         guard let context else { return false }
-        return !context.channel.isWritable || pending.readableBytes > owner.configuration.limits.backedUpBytes
+        return !context.channel.isWritable || isHeldUp
+            || pending.readableBytes > owner.configuration.limits.backedUpBytes
     }
 
-    /// Gathers one message: `payload` and then `parts`, `count` bytes together.
+    /// Gathers one message: `payload` and then `parts`, `count` bytes together. What is large leaves in chunks, as the
+    /// socket takes them, and what comes behind it waits for its turn.
     func send(_ payload: Bytes, _ parts: [Bytes], count: Int) {
-        if count <= PeerFrame.maximumPayload {
-            append(payload, parts, count: count, isContinued: false)
+        if backlog.isEmpty && count <= PeerFrame.wholeMessage {
+            encode([payload] + parts, count: count, isContinued: false, total: nil)
+            if pending.readableBytes >= PeerChannelHandler.bufferSize { writePending() }
             return
         }
-        var whole = ByteWriter(capacity: count)
-        whole.write(payload)
-        for part in parts { whole.write(part) }
-        let message = whole.take()
-        var offset = 0
-        while offset < count {
-            let end = min(offset + PeerFrame.chunkSize, count)
-            append(message[offset..<end], [], count: end - offset, isContinued: end < count)
-            offset = end
+        backlog.append(payload, parts, count: count)
+        if backlog.byteCount > owner.configuration.limits.backedUpBytes { isHeldUp = true }
+        feed()
+    }
+
+    /// Encodes from the backlog while few chunks wait for the socket.
+    private func feed() {
+        while chunksOut < PeerChannelHandler.chunkWindow, !backlog.isEmpty {
+            while pending.readableBytes < PeerFrame.chunkSize,
+                let piece = backlog.next(announcesTotal: announcesTotal)
+            {
+                encode(piece.parts, count: piece.count, isContinued: piece.isContinued, total: piece.total)
+            }
+            writePending(isChunk: true)
         }
     }
 
-    private func append(_ payload: Bytes, _ parts: [Bytes], count: Int, isContinued: Bool) {
-        let size = PeerFrame.headerSize + count
+    private var announcesTotal: Bool {
+        if case .open(let peer) = phase { return peer.version >= 2 }
+        return false
+    }
+
+    /// The socket has taken a chunk.
+    private func chunkLeft() {
+        chunksOut -= 1
+        guard case .open(let peer) = phase, let context else { return }
+        feed()
+        flush()
+        guard isHeldUp, backlog.byteCount <= owner.configuration.limits.backedUpBytes / 2 else { return }
+        isHeldUp = false
+        if context.channel.isWritable { owner.delegate?.linkDrained(peer.identity.node) }
+    }
+
+    private func encode(_ parts: [Bytes], count: Int, isContinued: Bool, total: Int?) {
+        let size = PeerFrame.headerSize + count + (total == nil ? 0 : PeerMessageAssembler.totalSize)
         pending.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { space in
             let frame = UnsafeMutableRawBufferPointer(rebasing: space[0..<size])
             var offset = PeerFrame.headerSize
-            PeerChannelHandler.copy(payload, into: frame, at: &offset)
+            if let total {
+                frame.storeBytes(of: UInt32(total).littleEndian, toByteOffset: offset, as: UInt32.self)
+                offset += PeerMessageAssembler.totalSize
+            }
             for part in parts { PeerChannelHandler.copy(part, into: frame, at: &offset) }
-            PeerFrame.seal(frame, kind: .message, isContinued: isContinued)
+            PeerFrame.seal(frame, kind: .message, isContinued: isContinued, hasTotal: total != nil)
             return size
         }
         unflushed += size
-        if pending.readableBytes >= PeerChannelHandler.bufferSize { writePending() }
     }
 
     private static func copy(_ bytes: Bytes, into frame: UnsafeMutableRawBufferPointer, at offset: inout Int) {
@@ -103,12 +136,21 @@ final class PeerChannelHandler: ChannelInboundHandler {
 
     /// Gives the channel what was gathered, and returns it.
     @discardableResult
-    private func writePending() -> ByteBuffer {
+    private func writePending(isChunk: Bool = false) -> ByteBuffer {
         let gathered = pending
         pending = ByteBuffer()
         guard let context, gathered.readableBytes > 0 else { return gathered }
         bytesSent += UInt64(gathered.readableBytes)
-        context.write(wrapOutboundOut(gathered), promise: nil)
+        var promise: EventLoopPromise<Void>?
+        if isChunk {
+            chunksOut += 1
+            let loop = context.eventLoop.assumeIsolated()
+            let left = context.eventLoop.makePromise(of: Void.self)
+            // The socket's success is reported from within a write or flush; what follows comes after it.
+            left.futureResult.assumeIsolated().whenComplete { _ in loop.execute { self.chunkLeft() } }
+            promise = left
+        }
+        context.write(wrapOutboundOut(gathered), promise: promise)
         return gathered
     }
 
@@ -143,6 +185,7 @@ final class PeerChannelHandler: ChannelInboundHandler {
             write(writer.take())
         }
         phase = .closed
+        backlog = PeerBacklog()
         timeout?.cancel()
         context?.close(promise: nil)
     }
@@ -239,7 +282,7 @@ final class PeerChannelHandler: ChannelInboundHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         // It may come from inside a flush; the delegate hears of it afterwards.
-        guard case .open = phase, context.channel.isWritable else { return }
+        guard case .open = phase, context.channel.isWritable, !isHeldUp else { return }
         context.eventLoop.assumeIsolated().execute {
             if case .open(let peer) = self.phase { self.owner.delegate?.linkDrained(peer.identity.node) }
         }
