@@ -36,6 +36,8 @@ struct Attachment: Sendable {
     /// Deliveries of earlier ticks whose bodies were not there, or whose link was full, in order. Bounded by the
     /// prefetch of the gateway's consumers.
     var waiting = Ring<Delivery>()
+    /// The last flush left deliveries for the next one, which need not wait for anything.
+    var isPostponed = false
     /// How many deliveries of a session stand in `waiting`. Looked up only, never iterated.
     var waitingSessions: [UInt64: Int] = [:]
 
@@ -63,6 +65,7 @@ struct Attachment: Sendable {
         deliveries = []
         applied = []
         waiting.removeAll()
+        isPostponed = false
         waitingSessions = [:]
     }
 

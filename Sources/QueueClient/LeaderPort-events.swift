@@ -46,17 +46,18 @@ extension LeaderPort {
     }
 
     /// The end of a loop tick, or the arrival of bodies: appends what can be sent.
-    /// - Parameter isBackedUp: whether the link to a node has more than it can take; deliveries to it wait, answers do
-    ///   not.
+    /// - Parameters:
+    ///   - isBackedUp: whether the link to a node has more than it can take; deliveries to it wait, answers do not.
+    ///   - byteLimit: bytes of bodies for one gateway at which the rest waits for another flush; see `isPostponed`.
     public mutating func flush(
-        from source: inout some MessageBodySource, isBackedUp: (NodeID) -> Bool,
+        from source: inout some MessageBodySource, isBackedUp: (NodeID) -> Bool, byteLimit: Int = .max,
         into out: inout [(GatewayID, LeaderMessage)]
     ) {
         out += answers
         answers.removeAll()
         for place in gateways.indices where gateways[place].hasNews {
             let isFull = gateways[place].hasDeliveries && isBackedUp(gateways[place].id.node)
-            gateways[place].flush(from: &source, isBackedUp: isFull, into: &out)
+            gateways[place].flush(from: &source, isBackedUp: isFull, byteLimit: byteLimit, into: &out)
         }
     }
 }
@@ -67,23 +68,25 @@ extension Attachment {
     /// Sends the resume's answer, then outcomes, deliveries as far as their bodies are there, and progress: a session's
     /// after the deliveries that came before it, so that a detach is answered after the last delivery.
     mutating func flush(
-        from source: inout some MessageBodySource, isBackedUp: Bool, into out: inout [(GatewayID, LeaderMessage)]
+        from source: inout some MessageBodySource, isBackedUp: Bool, byteLimit: Int,
+        into out: inout [(GatewayID, LeaderMessage)]
     ) {
         if let reply {
             out.append((id, .resumed(reply)))
             self.reply = nil
         }
-        var bytes = 0
-        if !isBackedUp { deliverWaiting(from: &source, bytes: &bytes, into: &out) }
-        deliverFresh(from: &source, isBackedUp: isBackedUp, bytes: &bytes, into: &out)
+        var room = ByteRoom(limit: byteLimit)
+        if !isBackedUp { deliverWaiting(from: &source, &room, into: &out) }
+        deliverFresh(from: &source, isBackedUp: isBackedUp, &room, into: &out)
+        isPostponed = room.isFull && !waiting.isEmpty
         report()
         send(into: &out)
     }
 
     private mutating func deliverWaiting(
-        from source: inout some MessageBodySource, bytes: inout Int, into out: inout [(GatewayID, LeaderMessage)]
+        from source: inout some MessageBodySource, _ room: inout ByteRoom, into out: inout [(GatewayID, LeaderMessage)]
     ) {
-        while let next = waiting.first {
+        while !room.isFull, let next = waiting.first {
             guard let bodies = source.bodies(of: next) else {
                 for place in 1..<max(1, min(waiting.count, LeaderPort.prefetchCount)) {
                     source.prefetch(waiting[place])
@@ -94,19 +97,19 @@ extension Attachment {
             let session = next.consumer.session.number
             let left = (waitingSessions[session] ?? 1) - 1
             waitingSessions[session] = left == 0 ? nil : left
-            deliver(next, bodies, bytes: &bytes, into: &out)
+            deliver(next, bodies, &room, into: &out)
         }
     }
 
     private mutating func deliverFresh(
-        from source: inout some MessageBodySource, isBackedUp: Bool, bytes: inout Int,
+        from source: inout some MessageBodySource, isBackedUp: Bool, _ room: inout ByteRoom,
         into out: inout [(GatewayID, LeaderMessage)]
     ) {
         for delivery in deliveries {
-            if waiting.isEmpty, !isBackedUp, let bodies = source.bodies(of: delivery) {
-                deliver(delivery, bodies, bytes: &bytes, into: &out)
+            if waiting.isEmpty, !isBackedUp, !room.isFull, let bodies = source.bodies(of: delivery) {
+                deliver(delivery, bodies, &room, into: &out)
             } else {
-                if !isBackedUp && !waiting.isEmpty && waiting.count < LeaderPort.prefetchCount {
+                if !isBackedUp && !room.isFull && !waiting.isEmpty && waiting.count < LeaderPort.prefetchCount {
                     source.prefetch(delivery)
                 }
                 waiting.append(delivery)
@@ -117,18 +120,20 @@ extension Attachment {
     }
 
     private mutating func deliver(
-        _ delivery: Delivery, _ bodies: MessageBodies, bytes: inout Int, into out: inout [(GatewayID, LeaderMessage)]
+        _ delivery: Delivery, _ bodies: MessageBodies, _ room: inout ByteRoom,
+        into out: inout [(GatewayID, LeaderMessage)]
     ) {
         precondition(bodies.count == Int(delivery.count))
-        bytes += bodies.bytes.count
+        room.total += bodies.bytes.count
+        room.message += bodies.bytes.count
         events.append(
             .deliver(
                 session: delivery.consumer.session.number, consumer: delivery.consumer.number,
                 firstNumber: delivery.firstNumber, deliveryCount: delivery.deliveryCount,
                 redelivered: delivery.redelivered, bodies: bodies))
-        if bytes >= LeaderPort.messageSize {
+        if room.message >= LeaderPort.messageSize {
             send(into: &out)
-            bytes = 0
+            room.message = 0
         }
     }
 
@@ -181,4 +186,14 @@ extension Attachment {
         }
         events = []
     }
+}
+
+/// The bytes of bodies that one flush sends to one gateway.
+private struct ByteRoom {
+    let limit: Int
+    var total = 0
+    /// Of them those in the message under construction.
+    var message = 0
+
+    var isFull: Bool { total >= limit }
 }

@@ -35,6 +35,9 @@ public struct LeaderPort: Sendable {
     /// Whether something waits for `flush`.
     public var needsFlush: Bool { !answers.isEmpty || gateways.contains { $0.hasNews } }
 
+    /// Whether the last flush sent as much as it may and left the rest for another, soon.
+    public var isPostponed: Bool { gateways.contains { $0.isPostponed } }
+
     /// What became of a client's message.
     public enum Action: Sendable {
         /// Nothing is to be done.

@@ -128,6 +128,7 @@ extension QueueClient {
 
     private mutating func sendRetained(to leader: NodeID, limit: Int, into out: inout [(NodeID, ClientMessage)]) {
         while eagerBytes < limit, let first = retained.first, nextToSend < nextBatchID {
+            if holdsLargeBatch { break }
             let next = retained[Int(nextToSend - first.id)]
             nextToSend += 1
             if next.id <= acceptedThrough || next.spans.allSatisfy({ isKnownApplied($0) }) { continue }
@@ -135,6 +136,12 @@ extension QueueClient {
             send(next.batch, id: next.id, to: leader, into: &out)
         }
         release()
+    }
+
+    /// Whether a large batch comes next before the resume was answered: the leader may have it in its log already.
+    var holdsLargeBatch: Bool {
+        guard phase == .resuming, nextToSend < nextBatchID, let first = retained.first else { return false }
+        return retained[Int(nextToSend - first.id)].batch.byteCount > EntryHeader.sizeLimit
     }
 
     private mutating func send(

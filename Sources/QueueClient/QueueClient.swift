@@ -13,7 +13,7 @@ public struct QueueClient: ~Copyable, Sendable {
     /// Bytes of unanswered commands, headers and bodies, at which the client is blocked.
     public static let byteLimit = 8 << 20
     /// Bytes sent behind a resume before it is answered: what lets a failover save a round trip, and what it may send
-    /// twice.
+    /// twice. A batch with a message too large for an entry of others waits for the answer.
     public static let eagerLimit = 256 << 10
     /// How long something unanswered may make no progress before the client resumes.
     public static let answerTimeout = Interval.seconds(1)
@@ -161,7 +161,7 @@ extension QueueClient {
         switch phase {
         case .detached: return !isIdle
         case .resuming:
-            return eagerBytes < QueueClient.eagerLimit && (hasPending || nextToSend < nextBatchID)
+            return eagerBytes < QueueClient.eagerLimit && !holdsLargeBatch && (hasPending || nextToSend < nextBatchID)
         case .attached: return hasPending || nextToSend < nextBatchID || !repairs.isEmpty
         }
     }

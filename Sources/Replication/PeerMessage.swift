@@ -32,6 +32,8 @@ public enum PeerMessageKind: UInt8, Sendable {
 package struct PeerOutbox: ~Copyable {
     private var writer = ByteWriter()
     private var closed: [Bytes] = []
+    /// Bytes of `closed`.
+    private var closedBytes = 0
 
     /// Size at which a payload is closed, so that one link frame stays small.
     private static let payloadLimit = 1 << 20
@@ -39,6 +41,8 @@ package struct PeerOutbox: ~Copyable {
     package init() {}
 
     package var isEmpty: Bool { writer.isEmpty && closed.isEmpty }
+
+    package var byteCount: Int { closedBytes + writer.count }
 
     /// Appends one message; `content` writes it, `sizeHint` is what it is likely to take.
     package mutating func append(
@@ -51,13 +55,18 @@ package struct PeerOutbox: ~Copyable {
         let start = writer.count
         content(&writer)
         writer.overwrite(at: start - 4, with: UInt32(writer.count - start))
-        if writer.count >= PeerOutbox.payloadLimit { closed.append(writer.take()) }
+        guard writer.count >= PeerOutbox.payloadLimit else { return }
+        closedBytes += writer.count
+        closed.append(writer.take())
     }
 
     /// The payloads of the tick; the outbox is empty afterwards.
     package mutating func take() -> [Bytes] {
         if !writer.isEmpty { closed.append(writer.take()) }
-        defer { closed = [] }
+        defer {
+            closed = []
+            closedBytes = 0
+        }
         return closed
     }
 }

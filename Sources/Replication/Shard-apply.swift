@@ -9,12 +9,22 @@ extension Shard {
     /// Turns waiting commands into entries, as long as few enough are on their way: the more a group has to do, the
     /// larger its entries become.
     func propose(_ replica: Replica) {
-        while replica.isLeader, !replica.pending.isEmpty, inFlight(replica) < configuration.entriesInFlightLimit {
+        while replica.isLeader, !replica.pending.isEmpty, hasWindow(replica) {
             guard proposeEntry(replica) else { return }
         }
     }
 
-    private func inFlight(_ replica: Replica) -> Int { Int(replica.raft.lastIndex - replica.raft.commit) }
+    private func hasWindow(_ replica: Replica) -> Bool {
+        guard replica.raft.lastIndex > replica.raft.commit else { return true }
+        guard replica.raft.lastIndex - replica.raft.commit < configuration.entriesInFlightLimit else { return false }
+        var bytes = 0
+        var index = replica.raft.commit.next
+        while index <= replica.raft.lastIndex {
+            bytes += replica.tail[index]?.bytes.count ?? 0
+            index = index.next
+        }
+        return bytes < configuration.bytesInFlightLimit
+    }
 
     private func proposeEntry(_ replica: Replica) -> Bool {
         let wasIdle = !replica.raft.hasUncommitted

@@ -159,7 +159,9 @@ extension Shard {
         guard replica.port?.needsFlush ?? false else { return }
         var source = ReplicaBodies(shard: self, replica: replica)
         var messages: [(GatewayID, LeaderMessage)] = []
-        replica.port?.flush(from: &source, isBackedUp: { self.peers[$0]?.isBackedUp ?? false }, into: &messages)
+        replica.port?.flush(
+            from: &source, isBackedUp: { self.peers[$0]?.isBackedUp ?? false }, byteLimit: configuration.tickBytesLimit,
+            into: &messages)
         deliver(messages, group: replica.group)
     }
 

@@ -199,7 +199,8 @@ extension Shard {
                 continue
             }
             stayActive(replica)
-            guard let heard = replica.heard[peer] else {
+            // While the link is backed up, what was sent may not have left.
+            guard let heard = replica.heard[peer], !(peers[peer]?.isBackedUp ?? false) else {
                 replica.heard[peer] = now
                 continue
             }

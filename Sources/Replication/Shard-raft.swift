@@ -100,16 +100,18 @@ extension Shard {
         }
         guard let rest = sendAvailable(order, of: replica) else { return }
         replica.waitingAppends[order.to, default: Ring()].append(rest)
-        readForFollower(replica, rest)
+        goOn(with: rest, of: replica)
     }
 
     /// Bytes of entries at which a message is closed.
     private static let appendLimit = 1 << 20
 
-    /// Sends what is in memory, in messages of bounded size; returns what is not.
+    /// Sends what is in memory, in messages of bounded size; returns what is not, or what is too much for the link or
+    /// this tick.
     private func sendAvailable(_ order: AppendOrder, of replica: Replica) -> AppendOrder? {
         var rest = order.append
         while true {
+            if rest.count > 0 && isFull(order.to) { return AppendOrder(to: order.to, append: rest) }
             var entries: [Entry] = []
             var size = 0
             var index = rest.prevIndex.next
@@ -143,8 +145,36 @@ extension Shard {
             replica.waitingAppends[node]?.popFirst()
             guard let rest = sendAvailable(order, of: replica) else { continue }
             replica.waitingAppends[node]?.prepend(rest)
-            readForFollower(replica, rest)
+            goOn(with: rest, of: replica)
             return
+        }
+    }
+
+    /// Whether entries to the peer have to wait: for its link, or for the next tick.
+    private func isFull(_ node: NodeID) -> Bool {
+        peers[node]?.isBackedUp ?? false || outboxes[node]?.outbox.byteCount ?? 0 >= configuration.tickBytesLimit
+    }
+
+    /// Has what an append waits for brought about: the entries, or another tick. A link that can take more says so.
+    private func goOn(with rest: AppendOrder, of replica: Replica) {
+        guard isFull(rest.to) else {
+            read(replica, from: rest.append.prevIndex.next, for: .follower(rest.to))
+            return
+        }
+        postponedAppends.append((replica.group, rest.to))
+    }
+
+    /// Goes on with the appends that waited for the link or for another tick.
+    func sendPostponedAppends() {
+        guard !postponedAppends.isEmpty else { return }
+        let due = postponedAppends
+        postponedAppends = []
+        for (group, node) in due {
+            if peers[node]?.isBackedUp ?? false {
+                postponedAppends.append((group, node))
+            } else if let replica = replicas[group] {
+                sendWaitingAppends(replica, to: node)
+            }
         }
     }
 
@@ -152,10 +182,6 @@ extension Shard {
     func retransmit(_ replica: Replica, to node: NodeID) {
         replica.waitingAppends[node] = nil
         step(replica) { $0.retransmit(node, into: &$1) }
-    }
-
-    private func readForFollower(_ replica: Replica, _ order: AppendOrder) {
-        read(replica, from: order.append.prevIndex.next, for: .follower(order.to))
     }
 
     // MARK: Roles

@@ -42,6 +42,8 @@ public final class Shard {
 
     /// Replicas with something to propose or to apply in this tick.
     var queued = Ring<GroupID>()
+    /// Appends that wait until their peer can take more.
+    var postponedAppends: [(group: GroupID, to: NodeID)] = []
     /// Replicas that the sweep looks at.
     var active: [GroupID] = []
     var nextSweep = Instant.distantFuture
@@ -194,6 +196,7 @@ public final class Shard {
     public func flush(now: Instant, wall: WallTime) -> ShardOutput {
         self.now = now
         self.wall = wall
+        sendPostponedAppends()
         var budget = Shard.applyLimit
         var postponed: [GroupID] = []
         while let group = queued.popFirst() {
@@ -207,7 +210,9 @@ public final class Shard {
             if group == .topology && replica.raft.needsCommitBroadcast {
                 step(replica) { $0.broadcastCommit(into: &$1) }
             }
-            if budget == 0 && replica.applied < replica.raft.commit && !replica.isQueued {
+            let isUnfinished =
+                (budget == 0 && replica.applied < replica.raft.commit) || replica.port?.isPostponed ?? false
+            if isUnfinished && !replica.isQueued {
                 replica.isQueued = true
                 postponed.append(group)
             }
@@ -227,7 +232,9 @@ public final class Shard {
     }
 
     /// Work is left for another tick although no input may come: call `flush` again soon.
-    public var hasPostponedWork: Bool { !queued.isEmpty }
+    public var hasPostponedWork: Bool {
+        !queued.isEmpty || postponedAppends.contains { !(peers[$0.to]?.isBackedUp ?? false) }
+    }
 
     /// The next moment at which `tick` has something to do.
     public var nextDeadline: Instant {

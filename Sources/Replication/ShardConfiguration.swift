@@ -9,6 +9,11 @@ public struct ShardConfiguration: Sendable {
     public var backlogLimit = 64 << 20
     /// Entries of one group on their way at once; more commands wait and form larger entries.
     public var entriesInFlightLimit = 4
+    /// Bytes of one group's entries on their way at which more commands wait; the last entry may exceed it by all of
+    /// its own.
+    public var bytesInFlightLimit = 4 << 20
+    /// Bytes that one tick sends to one peer, or to one gateway; the last message may exceed it.
+    public var tickBytesLimit = 8 << 20
     /// The step between the successors' campaigns (consensus design: rank k waits k steps).
     public var rankStep = Interval.milliseconds(15)
     /// Random addition to a campaign's delay.

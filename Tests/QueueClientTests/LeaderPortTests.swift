@@ -11,6 +11,7 @@ private final class Host {
     /// Bodies that are to be read first.
     var isCold = false
     var isBackedUp = false
+    var byteLimit = Int.max
     private var source = Source()
 
     private struct Source: MessageBodySource {
@@ -51,7 +52,7 @@ private final class Host {
         var out: [(GatewayID, LeaderMessage)] = []
         source.log = log
         source.isCold = isCold
-        port.flush(from: &source, isBackedUp: { _ in isBackedUp }, into: &out)
+        port.flush(from: &source, isBackedUp: { _ in isBackedUp }, byteLimit: byteLimit, into: &out)
         return out.map { describe($0.1) }
     }
 
@@ -241,6 +242,27 @@ extension CommandEncoder {
         #expect(host.port.needsFlush)
         host.isBackedUp = false
         #expect(host.flush() == ["#4 s5 c1 1: 2, s5 c1 2: 3, s5 c1 3: 4"])
+    }
+
+    @Test func aFlushSendsSoManyBytesAndLeavesTheRestForTheNext() {
+        let host = leading()
+        _ = host.receive(commands(1, 2, batch: 2, at: 2) { $0.attach(consumer: 1, options: ConsumerOptions()) })
+        _ = host.receive(commands(1, 3, batch: 3, session: 8, at: 1) { $0.open() })
+        _ = host.flush()
+        for sequence in 2...6 as ClosedRange<UInt64> {
+            let batch = sequence + 2
+            _ = host.receive(commands(1, batch, batch: batch, session: 8, at: sequence) { $0.enqueue("\(sequence)x") })
+        }
+        host.byteLimit = 3
+        #expect(
+            host.flush() == [
+                "#3 s5 c1 1: 2x, s5 c1 2: 3x, s8 applied 2, s8 applied 3, s8 applied 4, s8 applied 5, s8 applied 6"
+            ])
+        #expect(host.port.isPostponed)
+        #expect(host.flush() == ["#4 s5 c1 3: 4x, s5 c1 4: 5x"])
+        #expect(host.port.isPostponed)
+        #expect(host.flush() == ["#5 s5 c1 5: 6x"])
+        #expect(!host.port.isPostponed && !host.port.needsFlush)
     }
 
     @Test func aSuspendedNodeThatResumesIsRaisedOnce() {

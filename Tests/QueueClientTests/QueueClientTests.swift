@@ -116,6 +116,21 @@ private func attached() -> (Dialogue, SessionID) {
         #expect(dialogue.unansweredBytes == 0)
     }
 
+    @Test func aLargeBatchIsNotSentBeforeTheResumeIsAnswered() {
+        let (dialogue, session) = attached()
+        dialogue.publish(session, String(repeating: "x", count: EntryHeader.sizeLimit + 1))
+        #expect(dialogue.flush() == ["n2 #1 b2 s5@2 enqueue×1"])
+        dialogue.client.linkReset(firstLeader)
+        #expect(dialogue.flush() == ["n2 resume [s5 1/2]"])
+        #expect(!dialogue.needsFlush)
+        dialogue.resumed([5: 1], accepted: 2)
+        #expect(dialogue.flush() == [])
+        dialogue.client.leaderChanged(to: NodeID(3), term: Term(2))
+        #expect(dialogue.flush() == ["n3 resume [s5 1/2]"])
+        dialogue.resumed([5: 1], from: NodeID(3), term: 2)
+        #expect(dialogue.flush() == ["n3 #1 b2 s5@2 enqueue×1"])
+    }
+
     @Test func whatIsKnownToBeAppliedIsNotSentAgain() {
         let (dialogue, session) = attached()
         for _ in 0..<3 {
