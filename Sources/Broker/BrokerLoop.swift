@@ -32,6 +32,8 @@ public final class BrokerLoop {
     var monitor: ResourceMonitor
     /// What the nodes that can be reached have told of theirs.
     var peerResources: [NodeID: NodeResources] = [:]
+    /// What large messages may take.
+    var largeBodies: LargeBodies
     /// When the other nodes were last told of this one's.
     var lastReport = Instant.zero
 
@@ -84,6 +86,7 @@ public final class BrokerLoop {
         self.logger = logger
         gateway = GatewayID(node: node.nodeID, shard: shard)
         monitor = ResourceMonitor(configuration.resourceLimits)
+        largeBodies = LargeBodies(memory: configuration.resourceLimits.memory)
         sabotage = configuration.sabotage.map { Sabotage($0) }
         random = SeededRandom(seed: seed)
         self.now = now
@@ -180,7 +183,9 @@ public final class BrokerLoop {
             handle.isDirty = false
             handle.client.flush(into: &messages)
             send(&messages, of: handle)
+            handle.noteUnanswered()
         }
+        admitBodies()
         swap(&messages, &spareMessages)
         connections.removeAll(keepingCapacity: true)
         if dirtyConnections.isEmpty { swap(&connections, &dirtyConnections) }
@@ -205,6 +210,7 @@ public final class BrokerLoop {
         guard now - lastSweep >= Interval.milliseconds(100) else { return }
         let isHalfSecond = now.nanoseconds / 500_000_000 != lastSweep.nanoseconds / 500_000_000
         lastSweep = now
+        admitBodies()
         var messages: [(NodeID, ClientMessage)] = []
         var idle: [QueueHandle] = []
         for handle in Array(queues.values) {
@@ -295,6 +301,7 @@ public final class BrokerLoop {
 
     func forget(_ handle: QueueHandle) {
         guard queues[handle.group] === handle else { return }
+        handle.noteUnanswered()
         queues[handle.group] = nil
     }
 

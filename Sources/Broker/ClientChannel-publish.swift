@@ -51,12 +51,14 @@ extension ClientChannel {
         }
         head.finish(properties: header.properties)
         if isComplete { try route(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        takeRoom(publish.bodySize)
     }
 
     func contentBody(_ payload: UnsafeRawBufferPointer) throws(AMQPError) {
         let isComplete = try content.body(count: payload.count)
         if isComplete && body.isEmpty {
             try route(payload)
+            giveRoomBack()
             return
         }
         if body.isEmpty { body.reserve(publish.bodySize) }
@@ -64,6 +66,7 @@ extension ClientChannel {
         guard isComplete else { return }
         let whole = body.take()
         try whole.withUnsafeBytes { bytes throws(AMQPError) in try route(bytes) }
+        giveRoomBack()
     }
 
     private func checkUserID(_ claimed: UnsafeRawBufferPointer) throws(AMQPError) {

@@ -33,6 +33,7 @@ package final class ClientChannel {
     var publish = PublishState()
     var head = EnvelopeHead()
     var body = ByteWriter()
+    var room = BodyRoom.none
     var routes = RouteCache()
     package var isConfirming = false
     var ledger = ConfirmLedger()
@@ -296,6 +297,7 @@ package final class ClientChannel {
         publish = PublishState()
         head = EnvelopeHead()
         body = ByteWriter()
+        giveRoomBack()
         dropDeferred()
         if holdsReading {
             holdsReading = false

@@ -63,6 +63,8 @@ package final class ClientConnection {
     var confirming: [ClientChannel] = []
     /// Queues too far behind to read more publishes, and channels with too many frames kept back.
     private var readingHolds = 0
+    /// Channels that receive a large body which has room.
+    var bodiesWithRoom = 0
     /// Not read because of an alarm.
     private(set) var isAlarmed = false
     private(set) var lastReceived: Instant

@@ -11,6 +11,8 @@ final class QueueHandle {
     private var sessions: [UInt64: QueueSession] = [:]
     /// Listed in `BrokerLoop.dirtyQueues`.
     var isDirty = false
+    /// The client's unanswered bytes as the broker's sum has them.
+    private var noted = 0
     /// Channels whose connections are not read until the client is relieved.
     var waiters: [ClientChannel] = []
     /// Who waits for the queue's counts, by request.
@@ -49,6 +51,14 @@ final class QueueHandle {
     @inline(__always)
     func markDirty() {
         if !isDirty { broker.enlist(self) }
+    }
+
+    /// Brings the broker's sum of unanswered bytes up to date.
+    func noteUnanswered() {
+        let bytes = client.unansweredBytes
+        guard bytes != noted else { return }
+        broker.largeBodies.unanswered += bytes - noted
+        noted = bytes
     }
 
     func forgetWaiter(_ channel: ClientChannel) { waiters.removeAll { $0 === channel } }

@@ -66,6 +66,7 @@ final class QueueSession {
                 channel.confirm(tag...tag)
             }
         }
+        if body.count >= LargeBodies.least { handle.noteUnanswered() }
         if handle.client.isBlocked { channel.block(on: handle) }
     }
 

@@ -168,6 +168,11 @@ import Testing
         ("heartbeat = 65536", "w.conf:1: heartbeat = 65536: expected a number from 0 to 65535"),
         ("channel_max = 0", "w.conf:1: channel_max = 0: expected a number from 1 to 65535"),
         ("frame_max = 4096", "w.conf:1: frame_max = 4096: expected a number from 8192 to 1073741824"),
+        ("max_message_size = 0", "w.conf:1: max_message_size = 0: expected a number from 1 to 104857600"),
+        (
+            "max_message_size = 104857601",
+            "w.conf:1: max_message_size = 104857601: expected a number from 1 to 104857600"
+        ),
         ("management.tcp.port = -1", "w.conf:1: management.tcp.port = -1: expected a number from 0 to 65535"),
         ("data_dir =", "w.conf:1: data_dir = : expected a text"),
         ("log.level = loud", "w.conf:1: log.level = loud: expected debug, info, warning, error or critical"),
