@@ -38,7 +38,8 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     private let onSpaceChange: @Sendable (LogSpace) -> Void
 
     private let preparer = SegmentPreparer<D>()
-    private let reclaimWorker = ReclaimWorker<D>()
+    /// Reads for reclamation, and removes what it has emptied.
+    private let reclaimWorker = JobThread<ReclaimWork<D>>(name: "log reclaimer")
     /// The writer thread's own; nil when nobody says what is live, and so nothing is reclaimed.
     private var reclaim: ReclaimPump<D>?
     private var thread: WorkerThread?
@@ -87,7 +88,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             let hooks = ReclaimHooks(isLive: isLive, onRelocation: onRelocation, onRetirement: onRetirement)
             let deliver: @Sendable (ReclaimOutcome) -> Void = { [weak self] in self?.reclaimed($0) }
             reclaim = ReclaimPump(hooks: hooks, worker: reclaimWorker, rate: relocationRate, deliver: deliver)
-            reclaimWorker.start(deliver: deliver)
+            reclaimWorker.start { deliver($0.run()) }
         }
         thread = WorkerThread(name: "log writer") { [self] in run() }
     }

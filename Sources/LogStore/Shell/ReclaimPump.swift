@@ -10,7 +10,7 @@ struct ReclaimHooks: Sendable {
 /// Drives reclamation from the log writer's thread: hands out one job at a time and holds to the rate.
 struct ReclaimPump<D: Disk> {
     private let hooks: ReclaimHooks
-    private let worker: ReclaimWorker<D>
+    private let worker: JobThread<ReclaimWork<D>>
     private let deliver: @Sendable (ReclaimOutcome) -> Void
     /// Bytes a second.
     private let rate: Int
@@ -23,7 +23,8 @@ struct ReclaimPump<D: Disk> {
     private static var retry: Interval { .seconds(1) }
 
     init(
-        hooks: ReclaimHooks, worker: ReclaimWorker<D>, rate: Int, deliver: @escaping @Sendable (ReclaimOutcome) -> Void
+        hooks: ReclaimHooks, worker: JobThread<ReclaimWork<D>>, rate: Int,
+        deliver: @escaping @Sendable (ReclaimOutcome) -> Void
     ) {
         self.hooks = hooks
         self.worker = worker
@@ -58,7 +59,7 @@ struct ReclaimPump<D: Disk> {
         case .ask(let locations):
             let deliver = deliver
             hooks.isLive(locations) { deliver(.answers($0)) }
-        case .work(let work): worker.perform(work, notBefore: admission(of: work.relocatedBytes, now, log))
+        case .work(let work): worker.hand(work, notBefore: admission(of: work.relocatedBytes, now, log))
         }
     }
 

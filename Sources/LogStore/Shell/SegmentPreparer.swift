@@ -1,18 +1,13 @@
 import Primitives
 
-/// A thread that makes segments ready in the background, in small steps so that the log's own syncs keep the device.
-final class SegmentPreparer<D: Disk>: @unchecked Sendable {
+/// Makes segments ready in the background, in small steps so that the log's own syncs keep the device.
+final class SegmentPreparer<D: Disk>: Sendable {
     enum Outcome: Sendable {
         case ready(PreparedSegment<D.File>)
         case failed(DiskFailure, SpareSegment?)
     }
 
-    private let monitor = Monitor()
-    // Guarded by the monitor.
-    private var job: SegmentPreparation<D>?
-    private var isUrgent = false
-    private var isStopping = false
-    private var thread: WorkerThread?
+    private let thread = JobThread<SegmentPreparation<D>>(name: "log segments")
 
     /// Between two steps, unless it is urgent.
     private static var pause: Interval { .milliseconds(2) }
@@ -21,47 +16,21 @@ final class SegmentPreparer<D: Disk>: @unchecked Sendable {
 
     /// Starts the thread; `deliver` is called on it.
     func start(deliver: @escaping @Sendable (Outcome) -> Void) {
-        thread = WorkerThread(name: "log segments") { [self] in
-            while let job = nextJob() {
-                if let outcome = run(job) { deliver(outcome) }
-            }
+        let thread = thread
+        thread.start { job in
+            if let outcome = SegmentPreparer.run(job, on: thread) { deliver(outcome) }
         }
     }
 
-    func prepare(_ preparation: SegmentPreparation<D>) {
-        monitor.withLock {
-            job = preparation
-            monitor.signal()
-        }
-    }
+    func prepare(_ preparation: SegmentPreparation<D>) { thread.hand(preparation) }
 
     /// The log has no segment left: no pauses.
-    func hurry(_ urgent: Bool) {
-        monitor.withLock {
-            guard urgent != isUrgent else { return }
-            isUrgent = urgent
-            monitor.signal()
-        }
-    }
+    func hurry(_ urgent: Bool) { thread.hurry(urgent) }
 
     /// Ends the thread, in the middle of a segment if need be: the next start removes it.
-    func stop() {
-        monitor.withLock {
-            isStopping = true
-            monitor.signal()
-        }
-        thread?.join()
-    }
+    func stop() { thread.stop() }
 
-    private func nextJob() -> SegmentPreparation<D>? {
-        monitor.withLock {
-            while job == nil && !isStopping { monitor.wait() }
-            defer { job = nil }
-            return isStopping ? nil : job
-        }
-    }
-
-    private func run(_ job: SegmentPreparation<D>) -> Outcome? {
+    private static func run(_ job: SegmentPreparation<D>, on thread: JobThread<SegmentPreparation<D>>) -> Outcome? {
         var job = job
         while true {
             do throws(DiskFailure) {
@@ -69,12 +38,7 @@ final class SegmentPreparer<D: Disk>: @unchecked Sendable {
             } catch {
                 return .failed(error, job.abandon(after: error))
             }
-            let deadline = Instant.now + SegmentPreparer.pause
-            let goesOn = monitor.withLock {
-                while !isStopping && !isUrgent && Instant.now < deadline { monitor.wait(until: deadline) }
-                return !isStopping
-            }
-            if !goesOn { return nil }
+            guard thread.pause(until: .now + pause) else { return nil }
         }
     }
 }
