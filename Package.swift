@@ -77,8 +77,8 @@ let package = Package(
         module(
             "Management",
             [
-                "AMQP", "Broker", "PeerLink", "Primitives", "QuorumQueue", "Replication", "Topology", hummingbird,
-                nioCore, nioHTTP1, nioPosix, logging,
+                "AMQP", "Broker", "LogStore", "PeerLink", "Primitives", "QuorumQueue", "Replication", "Topology",
+                hummingbird, nioCore, nioHTTP1, nioPosix, logging,
             ]),
         .executableTarget(
             name: "warren",
@@ -99,7 +99,10 @@ let package = Package(
         tests("LogStoreTests", ["LogStore", "Primitives"]),
         tests(
             "ManagementTests",
-            ["Management", "AMQP", "Broker", "Topology", "Primitives", nioCore, nioHTTP1, nioPosix]),
+            [
+                "Management", "AMQP", "Broker", "LogStore", "Replication", "Topology", "Primitives", nioCore, nioHTTP1,
+                nioPosix,
+            ]),
         tests("PeerLinkTests", ["PeerLink", "Primitives", nioCore, nioPosix, nioEmbedded, logging]),
         tests("PrimitivesTests", ["Primitives"]),
         tests("QueueClientTests", ["QueueClient", "QuorumQueue", "Primitives"]),

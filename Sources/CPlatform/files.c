@@ -172,6 +172,14 @@ const char *warren_error_text(int error) {
 #endif
 }
 
+int warren_wont_need(int fd, uint64_t offset, uint64_t length) {
+    // The kernel leaves pages alone that the range covers in part only.
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t start = offset / page * page;
+    uint64_t end = (offset + length + page - 1) / page * page;
+    return posix_fadvise(fd, (off_t)start, (off_t)(end - start), POSIX_FADV_DONTNEED);
+}
+
 uint64_t warren_monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

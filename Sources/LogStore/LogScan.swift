@@ -47,6 +47,18 @@ struct LogScan<D: Disk> {
         if readsEverything { try compareFooter(of: index) }
     }
 
+    /// Scans one sealed segment and nothing else. Its last frame was synced, or it would not have been sealed.
+    /// - Parameter first: the number of its first frame.
+    mutating func scanAlone(_ found: FoundSegment<D.File>, from first: UInt64) throws(LogStoreFailure) {
+        let header = try read(found, at: SegmentHeader.size, count: FrameHeader.size)?.withUnsafeBytes {
+            buffer throws(LogStoreFailure) in
+            try FrameHeader.decode(buffer, at: SegmentHeader.size, of: found.header)?.header
+        }
+        chain = FrameChain(number: first - 1, checksum: header?.previousChecksum ?? 0, directory: Bytes())
+        try scan(found)
+        try settlePending(repeated: nil)
+    }
+
     /// Goes on behind segments that reclamation has emptied. They came after the frames met so far, which so are proven
     /// to have been synced.
     mutating func pass(_ range: RetiredRange) throws(LogStoreFailure) {
@@ -94,6 +106,9 @@ struct LogScan<D: Disk> {
         }
         segments[index].isSealed = true
         segments[index].sealedFrames = frames.count
+        if let first = frames.first, let last = frames.last {
+            segments[index].footerFrames = (first.number, last.number)
+        }
         segments[index].next = place.next
         for frame in frames { try take(frame, of: index) }
         if let last = frames.last {

@@ -3,15 +3,18 @@ import Primitives
 extension NodeLog {
     /// Opens the store on `disk`, or makes one when the disk is empty. On return the incarnation is one higher, and
     /// everything recovered is durable.
-    /// - Parameter randomness: of the store's identity and of the segments' salts.
+    /// - Parameters:
+    ///   - randomness: of the store's identity and of the segments' salts.
+    ///   - progress: called before each segment.
     public static func open<R: RandomNumberGenerator>(
-        disk: D, configuration: LogConfiguration = LogConfiguration(), randomness: inout R
+        disk: D, configuration: LogConfiguration = LogConfiguration(), randomness: inout R,
+        progress: (OpeningProgress) -> Void = { _ in }
     ) throws(LogStoreFailure) -> (log: NodeLog<D>, store: RecoveredStore) {
         precondition(configuration.growthLimit <= 2 << 30 && configuration.readySegments >= 1)
         var opening = LogOpening(disk: disk, salts: SeededRandom(seed: randomness.next()))
         let store = StoreID(high: randomness.next(), low: randomness.next())
         try opening.identify(newStore: store)
-        let recovered = try opening.recover()
+        let recovered = try opening.recover(progress)
         var start = try opening.makeStart(configuration: configuration, nextSequence: recovered.nextSequence)
         let (found, controls, evidence) = recovered.store(opening)
         start.settle(found, controls: controls, evidence: evidence, suppressors: recovered.suppressors)
@@ -78,9 +81,10 @@ struct LogOpening<D: Disk> {
     // MARK: Recovery
 
     /// Scans the segments, clears the torn tail, and writes once more what may be in memory only.
-    mutating func recover() throws(LogStoreFailure) -> RecoveredLog {
+    mutating func recover(_ progress: (OpeningProgress) -> Void) throws(LogStoreFailure) -> RecoveredLog {
         var retired = identity.retired[...]
-        for number in numbers {
+        for (position, number) in numbers.enumerated() {
+            progress(OpeningProgress(segments: position, of: numbers.count, bytesRead: scan.report.bytesRead))
             while let range = retired.first, range.first < number {
                 try scan.pass(range)
                 retired.removeFirst()
@@ -204,8 +208,9 @@ struct LogOpening<D: Disk> {
             }
             for segment in scan.segments[..<position] {
                 if segment.isSealed || !segment.frames.isEmpty {
-                    accounts.open(segment.header.segment, size: segment.length)
-                    accounts.seal(segment.header.segment, size: segment.length)
+                    let frames = segment.frameNumbers
+                    accounts.open(segment.header.segment, size: segment.length, firstFrame: frames.first)
+                    accounts.seal(segment.header.segment, size: segment.length, lastFrame: frames.last)
                 }
                 if !segment.isSealed { contents.append(self.contents(of: segment)) }
                 disk.close(segment.file)
@@ -217,7 +222,9 @@ struct LogOpening<D: Disk> {
             identity.lastSegment = highest
             try identity.write(to: disk)
         }
-        accounts.open(active.header.segment, size: active.fileLength)
+        accounts.open(
+            active.header.segment, size: active.fileLength,
+            firstFrame: active.frames.first?.number ?? scan.chain.number + 1)
         return LogStart(
             identity: identity, active: active, ready: ready, nextSegment: highest + 1, salts: salts,
             nextSequence: nextSequence, chain: scan.chain, accounts: accounts, contents: contents)

@@ -154,7 +154,7 @@ extension NodeLog {
         reclaimer.copy(live)
     }
 
-    private func isNeeded(_ record: PlacedRecord) -> Bool {
+    func isNeeded(_ record: PlacedRecord) -> Bool {
         record.kind != .entries
             && ledger.isNeeded(record, in: record.segment, lowestOther: accounts.lowest(except: record.segment))
     }

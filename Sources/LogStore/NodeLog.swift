@@ -39,6 +39,7 @@ public struct NodeLog<D: Disk>: Sendable {
     var accounts: SegmentAccounts
     var ledger: ControlLedger
     var reclaimer: SegmentReclaimer
+    var scrub = ScrubCursor()
     /// Copies that wait for a frame.
     var stagedCopies: RelocationBatch?
     /// Copies that became durable and were not yet taken.
@@ -159,9 +160,9 @@ public struct NodeLog<D: Disk>: Sendable {
         }
         inFlight = nil
         guard let header = done.header, let draft = done.draft else {
-            accounts.seal(write.segment, size: write.offset + write.byteCount)
+            accounts.seal(write.segment, size: write.offset + write.byteCount, lastFrame: chain.number)
             switchSegment()
-            accounts.open(active.header.segment, size: active.fileLength)
+            accounts.open(active.header.segment, size: active.fileLength, firstFrame: chain.number + 1)
             return []
         }
         chain = FrameChain(number: header.number, checksum: done.checksum, directory: draft.directory)

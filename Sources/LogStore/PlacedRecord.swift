@@ -58,4 +58,16 @@ extension RecoveredItem {
             term: item.term, segment: segment, offset: offset == 0 ? 0 : offset + start, length: record.length,
             checksum: record.checksum)
     }
+
+    /// Those records whose bytes are damaged.
+    var damagedRecords: [PlacedRecord] {
+        guard let last = damaged.last else { return [] }
+        var starts: [Int] = []
+        var start = 0
+        for record in item.records[...last] {
+            starts.append(start)
+            start += Int(record.length)
+        }
+        return damaged.map { placed($0, start: starts[$0]) }
+    }
 }

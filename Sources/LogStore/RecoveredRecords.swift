@@ -37,6 +37,8 @@ struct FoundSegment<File: Sendable>: Sendable {
     var isSealed = false
     /// Frames that the footer names.
     var sealedFrames = 0
+    /// The first and last of these.
+    var footerFrames: (first: UInt64, last: UInt64)?
     /// The segment that the footer names as the next.
     var next: UInt32 = 0
     /// Where the next frame would go.
@@ -46,6 +48,13 @@ struct FoundSegment<File: Sendable>: Sendable {
     var frames: [FrameSummary] = []
     /// The last of these frames' header's checksum.
     var lastChecksum: UInt32 = 0
+}
+
+extension FoundSegment {
+    /// The first and last frame, zero without any.
+    var frameNumbers: (first: UInt64, last: UInt64) {
+        footerFrames ?? (frames.first?.number ?? 0, frames.last?.number ?? 0)
+    }
 }
 
 extension RecoveredItem {

@@ -50,6 +50,26 @@ public struct RecoveredGroup: Sendable {
     /// False as long as entries are damaged or records may be missing.
     public var mayLead: Bool
 
+    /// A group with this content.
+    package init(
+        group: GroupID, term: Term, vote: NodeID?, created: Bytes?, configuration: Bytes?, snapshot: RecoveredSnapshot?,
+        retained: [EntryLocation] = [], missing: [LogIndex] = [], entries: [EntryLocation], damaged: [LogIndex] = [],
+        mayVote: Bool = true, mayLead: Bool = true
+    ) {
+        self.group = group
+        self.term = term
+        self.vote = vote
+        self.created = created
+        self.configuration = configuration
+        self.snapshot = snapshot
+        self.retained = retained
+        self.missing = missing
+        self.entries = entries
+        self.damaged = damaged
+        self.mayVote = mayVote
+        self.mayLead = mayLead
+    }
+
     /// Index of the last entry, or of the snapshot when no entry is behind it; zero without both.
     public var lastIndex: LogIndex { entries.last?.index ?? snapshot?.index ?? .zero }
 }
@@ -106,4 +126,14 @@ public struct RecoveryReport: Hashable, Sendable {
     public var lostFrames = 0
     /// Whether the log ended with the mark of an orderly stop.
     public var cleanStop = false
+}
+
+/// How far the opening of a store has come.
+public struct OpeningProgress: Hashable, Sendable {
+    /// Segments read.
+    public var segments: Int
+    /// Segments that there are.
+    public var of: Int
+    /// Bytes read.
+    public var bytesRead: Int
 }

@@ -43,6 +43,13 @@ public struct SegmentAccount: Sendable {
     public internal(set) var liveRecordBytes = 0
     /// Reclamation could not copy everything; it waits until fewer records are live.
     var blockedAt: Int?
+    /// The file is damaged: what is live goes elsewhere, however much it is.
+    var isCondemned = false
+    /// The numbers of its first and last frame; zero as long as they are not known.
+    var firstFrame: UInt64 = 0
+    var lastFrame: UInt64 = 0
+
+    var hasFrames: Bool { firstFrame > 0 && firstFrame <= lastFrame }
 
     /// Bytes of a record's share in the directory.
     public static let directoryShare = 48
@@ -64,6 +71,7 @@ struct SegmentAccounts: Sendable {
     private(set) var sealedPackedBytes = 0
     private(set) var sealedDeadBytes = 0
     private(set) var emptySealed = 0
+    private var condemned = 0
 
     /// The lowest number of a segment that holds frames, apart from one.
     func lowest(except segment: UInt32?) -> UInt32? {
@@ -72,15 +80,18 @@ struct SegmentAccounts: Sendable {
     }
 
     /// The next segment is in use.
-    mutating func open(_ segment: UInt32, size: Int) {
+    mutating func open(_ segment: UInt32, size: Int, firstFrame: UInt64) {
         precondition(accounts.last.map { $0.segment < segment } ?? true, "segments open in order")
-        accounts.append(SegmentAccount(segment: segment, size: size, isSealed: false))
+        var account = SegmentAccount(segment: segment, size: size, isSealed: false)
+        account.firstFrame = firstFrame
+        accounts.append(account)
     }
 
-    mutating func seal(_ segment: UInt32, size: Int) {
+    mutating func seal(_ segment: UInt32, size: Int, lastFrame: UInt64) {
         change(segment) {
             $0.isSealed = true
             $0.size = size
+            $0.lastFrame = lastFrame
         }
     }
 
@@ -101,6 +112,9 @@ struct SegmentAccounts: Sendable {
     /// Leaves the segment alone until something in it dies.
     mutating func block(_ segment: UInt32) { change(segment) { $0.blockedAt = $0.liveRecords } }
 
+    /// Everything live is to leave the segment.
+    mutating func condemn(_ segment: UInt32) { change(segment) { $0.isCondemned = true } }
+
     /// The segment is gone.
     mutating func remove(_ segment: UInt32) {
         guard let position = position(of: segment) else { return }
@@ -110,15 +124,15 @@ struct SegmentAccounts: Sendable {
 
     func account(of segment: UInt32) -> SegmentAccount? { position(of: segment).map { accounts[$0] } }
 
-    /// The segment to reclaim: one without anything live; else the sparsest of less than half, when what is dead
+    /// The segment to reclaim: one without anything live, or a damaged one; else the sparsest of less than half, when what is dead
     /// exceeds both `tolerance` and what is live.
     func victim(tolerance: Int) -> UInt32? {
         let isWorthwhile = sealedDeadBytes > max(tolerance, sealedPackedBytes)
-        guard emptySealed > 0 || isWorthwhile else { return nil }
+        guard emptySealed > 0 || condemned > 0 || isWorthwhile else { return nil }
         var best: SegmentAccount?
         for account in accounts where account.isSealed {
             if let blockedAt = account.blockedAt, account.liveRecords >= blockedAt { continue }
-            if account.liveRecords == 0 { return account.segment }
+            if account.liveRecords == 0 || account.isCondemned { return account.segment }
             guard isWorthwhile, 2 * account.packedBytes < account.size else { continue }
             // Compares the live shares without a division.
             if let best, best.packedBytes * account.size <= account.packedBytes * best.size { continue }
@@ -150,5 +164,6 @@ struct SegmentAccounts: Sendable {
         sealedPackedBytes += sign * account.packedBytes
         sealedDeadBytes += sign * account.deadBytes
         if account.liveRecords == 0 { emptySealed += sign }
+        if account.isCondemned { condemned += sign }
     }
 }

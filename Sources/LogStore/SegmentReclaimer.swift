@@ -51,6 +51,12 @@ struct SegmentReclaimer: Sendable {
 
     init(contents: [SegmentContents]) { known = contents }
 
+    /// Takes the contents of a segment whose footer was found damaged.
+    mutating func learn(_ contents: SegmentContents) {
+        known.removeAll { $0.segment == contents.segment }
+        known.append(contents)
+    }
+
     var isIdle: Bool { if case .idle = phase { true } else { false } }
     var isCopying: Bool { if case .copying = phase { true } else { false } }
 

@@ -56,7 +56,7 @@ public struct StoreInspection<D: Disk>: Sendable {
             defer { disk.close(file) }
             return try disk.readAll(file, limit: expected.count)
         }
-        if let offset = StoreInspection.difference(bytes, expected) {
+        if let offset = bytes.difference(from: expected) {
             result.problems.append(StoreProblem("one of the copies is damaged", offset: offset))
         }
         if identity.hasLostRecords {
@@ -100,15 +100,7 @@ public struct StoreInspection<D: Disk>: Sendable {
 
     /// One problem for each damaged record.
     private static func damage(of item: RecoveredItem) -> [StoreProblem] {
-        guard !item.damaged.isEmpty else { return [] }
-        var starts: [Int] = []
-        var start = 0
-        for record in item.item.records {
-            starts.append(start)
-            start += Int(record.length)
-        }
-        return item.damaged.map { position in
-            let record = item.placed(position, start: starts[position])
+        item.damagedRecords.map { record in
             let hasIndex = record.kind == .entries || record.index > 0
             let what =
                 record.offset == 0
@@ -118,14 +110,6 @@ public struct StoreInspection<D: Disk>: Sendable {
                 what, segment: record.segment, offset: record.offset == 0 ? nil : record.offset, group: record.group,
                 index: hasIndex ? LogIndex(record.index) : nil)
         }
-    }
-
-    private static func difference(_ found: Bytes, _ expected: Bytes) -> Int? {
-        guard found != expected else { return nil }
-        let found = found.toArray()
-        let expected = expected.toArray()
-        return zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }?.offset
-            ?? min(found.count, expected.count)
     }
 
     // MARK: Contents
@@ -202,7 +186,7 @@ public struct StoreInspection<D: Disk>: Sendable {
             result.problems.append(StoreProblem(what, segment: number, offset: 0))
             return nil
         }
-        if let offset = StoreInspection.difference(head, header.encode()) {
+        if let offset = head.difference(from: header.encode()) {
             result.problems.append(
                 StoreProblem("one of the header's copies is damaged", segment: number, offset: offset))
         }

@@ -46,6 +46,8 @@ public protocol Disk: Sendable {
     /// Makes the file's contents durable (fdatasync).
     func sync(_ file: File) throws(DiskFailure)
     func close(_ file: File)
+    /// Lets go of what memory keeps of that range, so that the next read comes from the device. It changes nothing else.
+    func evict(_ file: File, at offset: Int, count: Int)
     func rename(_ name: String, to newName: String) throws(DiskFailure)
     /// Gives each of two files the other's name, in one step. A file system that cannot renames `name` to `other`, and
     /// the file that was called so is gone.
@@ -58,4 +60,6 @@ public protocol Disk: Sendable {
 extension Disk {
     /// Takes nothing: for disks that find out when they write.
     public func reserve(_ file: File, count: Int) throws(DiskFailure) {}
+    /// A disk without a cache keeps nothing.
+    public func evict(_ file: File, at offset: Int, count: Int) {}
 }

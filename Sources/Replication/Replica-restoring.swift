@@ -38,7 +38,11 @@ extension Shard {
         if let state { put(state, into: replica) } else { replica.isStateMissing = true }
         replica.transferredThrough = transferred
         replica.waitsForTransfer = waitsForTransfer
-        if let recovered { noteDamage(of: recovered, replica) }
+        if let recovered {
+            noteDamage(of: recovered, replica)
+            replica.isCatchingUp = true
+            noteReplay(replica, 0)
+        }
         return replica
     }
 
@@ -60,7 +64,9 @@ extension Shard {
         guard !replica.damaged.isEmpty else { return }
         let isWhole = recovered.usableEntries.count == recovered.entries.count
         replica.waitsForRepair = recovered.mayVote && isWhole && !replica.isStateMissing
-        output.events.append(.entryDamaged(replica.group, replica.damaged.first(1)[0].index))
+        repairs.found += recovered.damaged.count + recovered.missing.count
+        let index = replica.damaged.first(1)[0].index
+        output.events.append(.entryDamaged(replica.group, index, at: replica.locations[index]))
         activate(replica)
     }
 }

@@ -36,6 +36,8 @@ final class Replica {
     var windows: [ReadPurpose: ReadWindow] = [:]
 
     var snapshotPolicy: SnapshotPolicy
+    /// The snapshot on the disk is damaged, and another is to take its place as soon as that can be.
+    var needsSnapshot = false
     /// A snapshot of this replica's own, on its way to the disk.
     var ownSnapshot: OwnSnapshot?
     /// Leader only: what followers are being sent.
@@ -69,6 +71,8 @@ final class Replica {
     /// Leader only: when a follower was last sent something it did not answer.
     var heard: [NodeID: Instant] = [:]
 
+    /// What recovery found is not all applied yet.
+    var isCatchingUp = false
     var isQueued = false
     var isActive = false
 

@@ -56,6 +56,24 @@ extension Shard {
     /// Applies what is committed, as far as it is in memory and the tick's budget goes.
     func apply(_ replica: Replica, budget: inout Int) {
         guard !replica.isStateMissing else { return }
+        let before = replica.applied
+        applyCommitted(replica, &budget)
+        if replica.isCatchingUp { noteReplay(replica, Int(replica.applied - before)) }
+    }
+
+    /// Entries were applied of which recovery found some.
+    func noteReplay(_ replica: Replica, _ count: Int) {
+        recovery.replayed(replica.group, count)
+        // What a leader has made the log drop cannot be applied any more.
+        guard let found = recovery[replica.group],
+            replica.applied >= min(found.lastIndex, replica.raft.lastIndex)
+        else { return }
+        replica.isCatchingUp = false
+        recovery.caughtUp(
+            replica.group, leader: found.lastIndex > found.snapshotIndex ? replica.knownLeader : nil, now: now)
+    }
+
+    private func applyCommitted(_ replica: Replica, _ budget: inout Int) {
         while replica.applied < replica.raft.commit, budget > 0 {
             let index = replica.applied.next
             guard let entry = replica.entry(at: index, for: .apply) else {

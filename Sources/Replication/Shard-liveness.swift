@@ -179,6 +179,7 @@ extension Shard {
             if replica.isLeader { sweepLeader(replica) }
             considerSnapshot(replica)
             if !replica.damaged.isEmpty { askForRepair(replica) }
+            if replica.needsSnapshot { renewSnapshot(replica) }
         }
         if !active.isEmpty { nextSweep = now + configuration.sweepInterval }
     }

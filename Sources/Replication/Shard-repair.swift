@@ -3,6 +3,19 @@ import Primitives
 import QuorumQueue
 import Raft
 
+/// Damage that a shard has met since the start.
+public struct RepairTotals: Hashable, Sendable {
+    /// Entries whose bytes were not the entry's, found by recovery, a read or the scrub.
+    public var found = 0
+    /// Entries that came from other members since.
+    public var repaired = 0
+    /// Records beside the entries that were damaged and written again.
+    public var rewritten = 0
+
+    /// None.
+    public init() {}
+}
+
 /// The entries of a replica whose bytes this disk does not have any more, and that other members are asked for.
 struct DamagedEntries {
     /// By index, with their terms; nil for one that only a snapshot's mark names.
@@ -71,7 +84,8 @@ extension Shard {
     /// A read found other bytes than the entry's.
     func noteDamage(_ replica: Replica, _ location: EntryLocation) {
         guard replica.needs(location) else { return }
-        output.events.append(.entryDamaged(replica.group, location.index))
+        output.events.append(.entryDamaged(replica.group, location.index, at: location))
+        repairs.found += 1
         replica.damaged.insert(location.index, location.term)
         // Who cannot apply its own log must not lead: it would never serve.
         if location.index > replica.applied && !replica.peers.isEmpty {
@@ -167,6 +181,8 @@ extension Shard {
         } else {
             release(location)
         }
+        recovery.repaired(replica.group)
+        repairs.repaired += 1
         output.events.append(.entryRepaired(replica.group, location.index))
         replica.windows.removeAll()
         enqueue(replica)

@@ -50,7 +50,7 @@ extension Shard {
             && replica.incomingSnapshot == nil && !isSendingSnapshot(replica)
     }
 
-    private func takeSnapshot(_ replica: Replica, _ state: GroupState, live: [ClosedRange<LogIndex>]) {
+    func takeSnapshot(_ replica: Replica, _ state: GroupState, live: [ClosedRange<LogIndex>]) {
         guard let term = replica.raft.term(at: replica.applied) else { return }
         replica.ownSnapshot = OwnSnapshot(index: replica.applied, term: term, live: live)
         work(.encode(state), size: state.approximateSize, for: .own(replica.applied), replica)
@@ -59,7 +59,7 @@ extension Shard {
     /// The state of a snapshot of this node's own is encoded: it goes to the disk, unless a leader's has come between.
     func ownSnapshotEncoded(_ replica: Replica, at index: LogIndex, _ state: Bytes?) {
         guard let snapshot = replica.ownSnapshot, snapshot.index == index else { return }
-        guard let state, replica.incomingSnapshot == nil, index > replica.locations.base else {
+        guard let state, replica.incomingSnapshot == nil, index >= replica.locations.base else {
             replica.ownSnapshot = nil
             if state == nil { output.events.append(.snapshotTooLarge(replica.group)) }
             return

@@ -358,7 +358,7 @@ extension Shard {
         }
     }
 
-    private func writeNote(_ replica: Replica) {
+    func writeNote(_ replica: Replica) {
         let note = ReplicaNote(transferredThrough: replica.transferredThrough)
         output.records.append(.configuration(group: replica.group, note.encoded()))
     }

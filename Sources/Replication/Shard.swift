@@ -65,6 +65,10 @@ public final class Shard {
     /// Recovered groups whose record of creation is damaged; the topology says again who their members are.
     var undescribed: [GroupID: RecoveredGroup] = [:]
     var topologyRequests = TopologyRequests()
+    /// What this start read for each group.
+    public internal(set) var recovery: RecoveryLedger
+    /// Damage met so far.
+    public internal(set) var repairs = RepairTotals()
     /// The time of the current input.
     var now = Instant.zero
     var wall = WallTime.zero
@@ -89,6 +93,7 @@ public final class Shard {
         self.cache = EntryCacheBudget(limit: configuration.cacheLimit)
         self.removedGroups = Set(recovered.removedGroups)
         self.mayVote = recovered.mayVote
+        self.recovery = RecoveryLedger(recovered.groups, start: now)
         self.now = now
         for peer in peerNodes {
             self.peers[peer] = PeerState()

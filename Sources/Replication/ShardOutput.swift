@@ -61,7 +61,9 @@ public enum ShardEvent: Equatable, Sendable {
     case readFailed(GroupID, String)
     case violation(GroupID, RaftViolation)
     /// An entry's bytes on this disk are not the entry's; other members are asked.
-    case entryDamaged(GroupID, LogIndex)
+    case entryDamaged(GroupID, LogIndex, at: EntryLocation?)
+    /// A record that is no entry is damaged on this disk; it is written again.
+    case recordDamaged(DamagedRecord)
     case entryRepaired(GroupID, LogIndex)
     case snapshotTaken(GroupID, LogIndex)
     case snapshotInstalled(GroupID, LogIndex, from: NodeID)

@@ -176,7 +176,7 @@ final class Checker {
             fail("peer protocol", "\(process.node) got from \(from): \(reason)")
         case .readFailed(let group, let reason):
             if !simulation.rots(process.node) { fail("log store", "\(process.node) in \(group): \(reason)") }
-        case .entryDamaged(let group, let index):
+        case .entryDamaged(let group, let index, _):
             simulation.trace.tell("\(process.node) found \(index) of \(group) damaged")
             if !simulation.rots(process.node) { fail("log store", "\(process.node): damaged \(index) of \(group)") }
         case .entryRepaired(let group, let index):
@@ -189,6 +189,7 @@ final class Checker {
         case .snapshotUnreadable(let group, let reason): fail("snapshot", "\(process.node) in \(group): \(reason)")
         case .snapshotTaken: snapshots.taken += 1
         case .snapshotInstalled: snapshots.installed += 1
+        case .recordDamaged(let record): simulation.trace.tell("\(process.node) writes \(record) again")
         case .steppedDown, .replicaCreated, .replicaRemoved: break
         }
     }

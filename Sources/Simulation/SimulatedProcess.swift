@@ -85,6 +85,7 @@ final class SimulatedProcess {
         thread(after: .milliseconds(random.next(below: 25))) { [unowned self] in pulse() }
         gateway.start()
         loop(after: .milliseconds(random.next(below: 20))) { [unowned self] in reclaim() }
+        loop(after: .milliseconds(100 + random.next(below: 500))) { [unowned self] in scrub() }
         flush()
     }
 

@@ -194,6 +194,7 @@ public final class Simulation {
         isDraining = true
         reach("all queues drain, and every request is answered", within: .seconds(30)) { undrained }
         reach("all replicas agree", within: .seconds(5)) { differing }
+        reach("what rotted is repaired, read or not", within: .seconds(60)) { rotten }
         guard failure == nil else { return }
         checker.compareStates()
         checker.account()
@@ -232,6 +233,13 @@ public final class Simulation {
         for process in processes {
             if !process.gateway.isSettled { return "\(process.node) waits for answers" }
             if !process.gateway.isIdle { return "\(process.node) has deliveries to answer" }
+        }
+        return nil
+    }
+
+    private var rotten: String? {
+        for process in processes {
+            if let place = process.rottenEntry { return "\(process.node) has a damaged entry at \(place)" }
         }
         return nil
     }

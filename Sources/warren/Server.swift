@@ -1,6 +1,7 @@
 import Broker
 import Foundation
 import Glibc
+import LogStore
 import Logging
 import Management
 import NIOCore
@@ -28,10 +29,7 @@ struct Server: Service {
 
     func run() async throws {
         let own = try configuration.ownNode()
-        let store = try OpenedStore(configuration: nodeConfiguration(own))
-        logger.info(
-            "store opened",
-            metadata: ["incarnation": "\(store.incarnation)", "directory": "\(configuration.dataDirectory)"])
+        let store = try OpenedStore(configuration: nodeConfiguration(own), logger: logger)
         let limits = configuration.broker.resourceLimits
         logger.info(
             "publishers wait beyond these limits",
@@ -102,6 +100,8 @@ struct Server: Service {
             node: own.id, directory: configuration.dataDirectory, listen: own.peerAddress, peers: endpoints,
             secrets: [try configuration.peerSecret()])
         result.shard = configuration.shard
+        result.scrub.interval = configuration.scrubInterval
+        result.scrub.rate = configuration.scrubRate
         return result
     }
 }

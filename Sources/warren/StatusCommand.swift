@@ -8,10 +8,20 @@ struct StatusCommand: NodeCommand {
 
     @OptionGroup var connection: NodeOptions
 
+    @Flag(
+        help: "Shows what the last start of the node that is asked read for each queue, and how long it took. "
+            + "Exit 0 only when every queue has caught up.")
+    var recovery = false
+
     @Option(help: "table or json.")
     var format = ListingFormat.table
 
     func run(_ client: ManagementClient) async throws(ManagementFailure) -> Bool {
+        if recovery {
+            let report = try await RecoveryListing(client)
+            print(format == .json ? report.json.description : report.text)
+            return report.isCaughtUp
+        }
         let report = try await ClusterReport(client)
         print(format == .json ? report.json.description : report.text)
         return report.isHealthy

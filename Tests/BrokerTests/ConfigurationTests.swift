@@ -144,6 +144,12 @@ import Testing
                 + "KiB, MB, MiB, GB, GiB, TB, TiB, PB or PiB")
     }
 
+    @Test func takesTheScrubsPace() throws {
+        let configuration = try load("scrub_interval = 1500", "scrub_rate = 2MiB")
+        #expect(configuration.scrubInterval == .milliseconds(1_500) && configuration.scrubRate == 2 << 20)
+        #expect(try load("scrub_interval = 0").scrubInterval == .zero)
+    }
+
     @Test func keepsTheCacheWithinTheMemoryLimit() throws {
         func cache(_ limit: String) throws -> Int {
             var configuration = try load("vm_memory_high_watermark.absolute = \(limit)")
@@ -174,6 +180,8 @@ import Testing
             "w.conf:1: max_message_size = 104857601: expected a number from 1 to 104857600"
         ),
         ("management.tcp.port = -1", "w.conf:1: management.tcp.port = -1: expected a number from 0 to 65535"),
+        ("scrub_interval = -1", "w.conf:1: scrub_interval = -1: expected milliseconds, 0 for never"),
+        ("scrub_rate = 1kB", "w.conf:1: scrub_rate = 1kB: expected bytes a second, 64KiB at least"),
         ("data_dir =", "w.conf:1: data_dir = : expected a text"),
         ("log.level = loud", "w.conf:1: log.level = loud: expected debug, info, warning, error or critical"),
         (

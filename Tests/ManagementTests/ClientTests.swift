@@ -76,4 +76,40 @@ import Testing
         let json = try JSONDecoder().decode(JSON.self, from: Data(text.utf8))
         #expect(json["healthy"]?.bool == true && json["queues"]?.array?.count == 1)
     }
+
+    // MARK: Recovery
+
+    private func row(_ name: String, _ vhost: String, after milliseconds: Int64?) -> JSON {
+        var row: [String: JSON] = [
+            "name": .string(name), "vhost": .string(vhost), "entries": .integer(3), "entry_bytes": .integer(300),
+            "snapshot_index": .integer(9),
+            "snapshot_bytes": .integer(50), "replayed": .integer(3), "missing": .integer(0), "damaged": .integer(0),
+            "repaired": .integer(0),
+            "caught_up": .bool(milliseconds != nil),
+        ]
+        if let milliseconds {
+            row["caught_up_milliseconds"] = .integer(milliseconds)
+            row["leader"] = "b"
+        }
+        return .object(row)
+    }
+
+    @Test func showsWhatAStartRead() throws {
+        let store: JSON = [
+            "segments": .integer(3), "sealed_segments": .integer(2), "bytes_read": .integer(4_096), "clean_stop": false,
+        ]
+        let listing = RecoveryListing([
+            "node": "a", "incarnation": .integer(4), "open_milliseconds": .integer(12), "store": store,
+            "metadata": row("", "", after: 1),
+            "queues": [row("q", "/", after: 20), row("p", "/", after: nil)],
+        ])
+        let lines = listing.text.split(separator: "\n")
+        #expect(lines[0] == "a, start 4, behind a crash")
+        #expect(lines[1].hasPrefix("store   opened in 12 ms: 3 segments, 2 of them sealed"))
+        #expect(lines[5].hasPrefix("(metadata)") && lines[6].hasPrefix("q ") && lines[6].hasSuffix("20 ms      b"))
+        #expect(lines[7].hasSuffix("not yet"))
+        #expect(!listing.isCaughtUp && listing.verdict == "1 behind: p" && lines.last == "1 behind: p")
+        let whole = RecoveryListing(["node": "a", "queues": [row("q", "/", after: 20)]])
+        #expect(whole.isCaughtUp && whole.verdict == "everything found is applied")
+    }
 }

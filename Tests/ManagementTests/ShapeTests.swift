@@ -1,8 +1,10 @@
 import AMQP
 import Broker
 import Foundation
+import LogStore
 import Management
 import Primitives
+import Replication
 import Testing
 import Topology
 
@@ -140,6 +142,41 @@ import Topology
             HealthVerdict(alarms: alarms, in: "cluster"),
             #""alarms":[{"node":"a","resource":"memory"},{"node":"a","resource":"disk space"}]"#,
             #""reason":"There are alarms in effect in the cluster""#, #""status":"failed""#)
+    }
+
+    /// What a queue's row is made of: one entry behind a snapshot.
+    private var recovered: GroupRecovery {
+        let location = EntryLocation(
+            group: GroupID(7), index: LogIndex(11), term: Term(2), segment: 1, offset: 4_096, length: 100, checksum: 0)
+        return GroupRecovery(
+            RecoveredGroup(
+                group: GroupID(7), term: Term(2), vote: nil, created: nil, configuration: nil,
+                snapshot: RecoveredSnapshot(index: LogIndex(10), term: Term(2), bytes: Bytes("state"), live: []),
+                missing: [LogIndex(3)], entries: [location], damaged: [LogIndex(11)]))
+    }
+
+    @Test func recovery() throws {
+        let row =
+            #""damaged":1,"entries":1,"entry_bytes":100,"last_index":11,"missing":1,"name":"q","#
+            + #""repaired":0,"replayed":0,"snapshot_bytes":5,"snapshot_index":10,"vhost":"/""#
+        try expect(QueueRecovery(name: "q", vhost: "/", recovered, leader: nil), #""caught_up":false"#, row)
+        var report = RecoveryReport()
+        report.segments = 3
+        report.sealedSegments = 2
+        report.bytesRead = 4_096
+        let opening = StoreOpening(
+            startedAt: WallTime(milliseconds: 1_000), duration: .milliseconds(12), incarnation: Incarnation(4),
+            report: report)
+        try expect(
+            NodeRecovery(
+                node: "a", opening, scrub: ScrubView(ScrubTotals(), RepairTotals()), metadata: nil,
+                queues: [QueueRecovery(name: "q", vhost: "/", recovered, leader: nil)]),
+            #""incarnation":4"#, #""node":"a""#, #""open_milliseconds":12"#,
+            #""queues":[{"caught_up":false,\#(row)}]"#,
+            #""scrub":{"bytes":0,"damaged_entries":0,"damaged_segments":0,"passes":0,"repaired_entries":0,"#
+                + #""rewritten_records":0,"segments":0}"#, #""started_at":1000"#,
+            #""store":{"bytes_read":4096,"clean_stop":false,"damaged_records":0,"frames":0,"lost_frames":0,"#
+                + #""records":0,"sealed_segments":2,"segments":3,"torn_bytes":0}"#)
     }
 
     @Test func nodes() throws {

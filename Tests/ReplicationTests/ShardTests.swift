@@ -1,3 +1,4 @@
+import LogStore
 import PeerLink
 import Primitives
 import Raft
@@ -196,5 +197,63 @@ import Topology
         nodes[1].found(members: others, now: nodes.now)
         nodes.settle()
         #expect(nodes[1].replicaGroups == [] && nodes[1].clusterMembers == [])
+    }
+
+    // MARK: The scrub
+
+    private func damage(_ index: LogIndex, at node: UInt16, _ nodes: ToyNodes) throws -> EntryLocation {
+        let location = try #require(nodes[node].location(of: .topology, at: index))
+        nodes[node].scrubbed(ScrubReport(segment: location.segment, bytes: 1, entries: [location]), now: nodes.now)
+        nodes.settle()
+        return location
+    }
+
+    @Test func anEntryThatTheScrubFoundDamagedComesFromAPeer() throws {
+        let nodes = founded()
+        _ = propose("v", at: 1, nodes)
+        let index = try #require(nodes.topology(of: 2)?.lastIndex)
+        let location = try damage(index, at: 2, nodes)
+        #expect(
+            nodes.events[NodeID(2)]?.suffix(2) == [
+                .entryDamaged(.topology, index, at: location), .entryRepaired(.topology, index),
+            ])
+        #expect(nodes[2].repairs.found == 1 && nodes[2].repairs.repaired == 1)
+    }
+
+    @Test func damageOfWhatIsNotNeededChangesNothing() throws {
+        let nodes = founded()
+        _ = propose("v", at: 1, nodes)
+        let index = try #require(nodes.topology(of: 2)?.lastIndex)
+        var location = try #require(nodes[2].location(of: .topology, at: index))
+        location.segment += 1
+        let stranger = EntryLocation(
+            group: GroupID(99), index: index, term: Term(1), segment: 1, offset: 0, length: 1, checksum: 0)
+        let before = nodes.events[NodeID(2)]
+        nodes[2].scrubbed(ScrubReport(segment: 2, bytes: 1, entries: [location, stranger]), now: nodes.now)
+        nodes.settle()
+        #expect(nodes.events[NodeID(2)] == before && nodes[2].repairs == RepairTotals())
+    }
+
+    @Test func otherRecordsAreWrittenAgain() throws {
+        let nodes = founded()
+        let count = nodes.records[NodeID(3)]?.count ?? 0
+        let damaged = [
+            DamagedRecord(.groupCreated, group: .topology, segment: 1, offset: 5_000),
+            DamagedRecord(.configuration, group: .topology, segment: 1, offset: 5_100),
+            DamagedRecord(.configuration, group: GroupID(99), segment: 1, offset: 5_200),
+        ]
+        nodes[3].scrubbed(ScrubReport(segment: 1, bytes: 1, records: damaged), now: nodes.now)
+        nodes.settle()
+        let written = try #require(nodes.records[NodeID(3)]?.dropFirst(count))
+        #expect(written.count == 2)
+        guard case .groupCreated(.topology, let bytes)? = written.first,
+            case .configuration(.topology, let note)? = written.last
+        else {
+            Issue.record("other records: \(written)")
+            return
+        }
+        #expect(try GroupDescriptor(decoding: bytes).members == ToyNodes.members)
+        #expect(try ReplicaNote(decoding: note).transferredThrough == .zero)
+        #expect(nodes[3].repairs.rewritten == 2)
     }
 }

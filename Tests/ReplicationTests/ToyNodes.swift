@@ -18,6 +18,8 @@ final class ToyNodes {
     var cut: Set<NodeID> = []
     var events: [NodeID: [ShardEvent]] = [:]
     var applied: [NodeID: [TopologyApplied]] = [:]
+    /// Everything that was written.
+    private(set) var records: [NodeID: [LogRecord]] = [:]
     private var held: [NodeID: [LogCompletion]] = [:]
 
     static func store(_ node: NodeID) -> StoreID { StoreID(high: 7, low: UInt64(node.rawValue)) }
@@ -92,6 +94,10 @@ final class ToyNodes {
     private func perform(_ output: ShardOutput, of shard: Shard) {
         events[shard.node, default: []] += output.events
         applied[shard.node, default: []] += output.topologyApplied
+        for request in output.reads {
+            shard.readCompleted(request.id, .success(request.locations.compactMap { entry($0, of: shard) }), now: now)
+        }
+        records[shard.node, default: []] += output.records
         if !output.records.isEmpty {
             held[shard.node, default: []].append(
                 LogCompletion(ticket: output.ticket, locations: output.records.compactMap(ToyNodes.location)))
@@ -108,6 +114,14 @@ final class ToyNodes {
         return EntryLocation(
             group: entry.group, index: entry.index, term: entry.term, segment: 1, offset: 0,
             length: UInt32(entry.bytes.count), checksum: CRC32C.checksum(entry.bytes))
+    }
+
+    private func entry(_ location: EntryLocation, of shard: Shard) -> Entry? {
+        for case .entry(let entry) in records[shard.node] ?? []
+        where entry.group == location.group && entry.index == location.index && entry.term == location.term {
+            return entry
+        }
+        return nil
     }
 
     private func answer(_ shard: Shard) {

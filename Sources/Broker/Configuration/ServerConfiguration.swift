@@ -58,6 +58,10 @@ public struct ServerConfiguration: Sendable {
     public var memoryWatermark = ResourceLimit.relative(0.6)
     /// `disk_free_limit`: free disk space at which publishers have to wait.
     public var diskFreeLimit = ResourceLimit.absolute(50_000_000)
+    /// `scrub_interval`: from one background pass over the store's cold segments to the next; zero for never.
+    public var scrubInterval = Interval.seconds(24 * 3_600)
+    /// `scrub_rate`: bytes that it reads a second.
+    public var scrubRate = 8 << 20
     /// Limits of the AMQP front door.
     public var broker = BrokerConfiguration()
     /// Timing and bounds of replication.
@@ -184,6 +188,18 @@ public struct ServerConfiguration: Sendable {
         "consumer_disconnected_timeout": { configuration, value in
             guard let milliseconds = UInt64(value), milliseconds > 0 else { return "milliseconds" }
             configuration.shard.sessionExpiry = .milliseconds(milliseconds)
+            return nil
+        },
+        "scrub_interval": { configuration, value in
+            guard let milliseconds = UInt64(value), milliseconds <= 1 << 40 else { return "milliseconds, 0 for never" }
+            configuration.scrubInterval = .milliseconds(milliseconds)
+            return nil
+        },
+        "scrub_rate": { configuration, value in
+            guard case .absolute(let bytes) = ResourceLimit.absolute(value), 1 << 16...1 << 40 ~= bytes else {
+                return "bytes a second, 64KiB at least"
+            }
+            configuration.scrubRate = Int(bytes)
             return nil
         },
         "loopback_users.guest": { configuration, value in

@@ -54,6 +54,9 @@ int warren_fsync(int fd);
 /// Asks the kernel to start reading that range into the page cache.
 int warren_will_need(int fd, uint64_t offset, uint64_t length);
 
+/// Asks the kernel to drop that range's clean pages from the page cache, those that it touches in part included.
+int warren_wont_need(int fd, uint64_t offset, uint64_t length);
+
 /// The system's words for an errno; never changes and lives forever.
 const char *_Nonnull warren_error_text(int error);
 

@@ -117,6 +117,11 @@ public struct FileDisk: Disk {
         try FileDisk.check(warren_allocate(file.descriptor, UInt64(count)), "allocate", file.name)
     }
 
+    /// Drops that range's pages from the page cache, as far as they are written.
+    public func evict(_ file: File, at offset: Int, count: Int) {
+        _ = warren_wont_need(file.descriptor, UInt64(offset), UInt64(count))
+    }
+
     /// Writes all parts with as few calls as the kernel allows.
     public func write(_ file: File, at offset: Int, _ parts: [Bytes]) throws(DiskFailure) {
         let result = withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(parts.count, 1)) { vectors in

@@ -18,6 +18,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     private var releases: [SegmentRelease] = []
     private var releasedBytes = 0
     private var reclaimOutcome: ReclaimOutcome?
+    private var scrubTurn: ScrubTurn?
     private var isStopping = false
     private var hasEnded = false
 
@@ -42,11 +43,15 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     private let reclaimWorker = JobThread<ReclaimWork<D>>(name: "log reclaimer")
     /// The writer thread's own; nil when nobody says what is live, and so nothing is reclaimed.
     private var reclaim: ReclaimPump<D>?
+    private let scrubThread = JobThread<ScrubJob?>(name: "log scrubber")
+    /// The writer thread's own; nil when nothing is scrubbed.
+    private var scrub: ScrubPump<D>?
     private var thread: WorkerThread?
     /// When the write under way began, in monotonic nanoseconds; 0 when there is none.
     private let writeBegan = Atomic<UInt64>(0)
     private let syncs = Atomic<UInt64>(0)
     private let bytes = Atomic<UInt64>(0)
+    private let scrubbed = Mutex(ScrubTotals())
 
     /// After a segment could not be prepared, it is tried again after this.
     private static var preparationRetry: Interval { .seconds(1) }
@@ -71,13 +76,17 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     ///   - onSpaceChange: called on the writer thread when the log begins or ceases to lack space. While it waits for
     ///     some, `oldestUnfinishedSync` grows.
     ///   - relocationRate: bytes a second that reclamation copies, unless space runs away.
+    ///   - scrub: how cold segments are read in the background.
+    ///   - onScrub: called on the writer thread, behind the completions so far, for each segment in which the scrub found
+    ///     something wrong.
     public init(
         log: NodeLog<D>, onCompletion: @escaping @Sendable ([LogCompletion]) -> Void,
         onFailure: @escaping @Sendable (LogStoreFailure) -> Void,
         isLive: (@Sendable ([EntryLocation], @escaping @Sendable ([Bool]) -> Void) -> Void)? = nil,
         onRelocation: @escaping @Sendable ([Relocation]) -> Void = { _ in },
         onRetirement: @escaping @Sendable ([UInt32]) -> Void = { _ in },
-        onSpaceChange: @escaping @Sendable (LogSpace) -> Void = { _ in }, relocationRate: Int = 32 << 20
+        onSpaceChange: @escaping @Sendable (LogSpace) -> Void = { _ in }, relocationRate: Int = 32 << 20,
+        scrub: ScrubConfiguration? = nil, onScrub: @escaping @Sendable (ScrubReport) -> Void = { _ in }
     ) {
         self.log = log
         self.onCompletion = onCompletion
@@ -89,6 +98,11 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             let deliver: @Sendable (ReclaimOutcome) -> Void = { [weak self] in self?.reclaimed($0) }
             reclaim = ReclaimPump(hooks: hooks, worker: reclaimWorker, rate: relocationRate, deliver: deliver)
             reclaimWorker.start { deliver($0.run()) }
+        }
+        if let scrub, scrub.interval > .zero {
+            self.scrub = ScrubPump(scrub, disk: log.disk, thread: scrubThread, report: onScrub) { [weak self] turn in
+                self?.scrubTook(turn)
+            }
         }
         thread = WorkerThread(name: "log writer") { [self] in run() }
     }
@@ -129,6 +143,9 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         (syncs.load(ordering: .relaxed), bytes.load(ordering: .relaxed))
     }
 
+    /// What the scrub has done so far; for metrics.
+    public var scrubTotals: ScrubTotals { scrubbed.withLock { $0 } }
+
     /// Writes what is queued and the mark of an orderly stop, then ends the threads. What waits for space is tried once
     /// more and then dropped. Blocks; not from a callback.
     public func shutdown() {
@@ -160,6 +177,13 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         }
     }
 
+    private func scrubTook(_ turn: ScrubTurn) {
+        monitor.withLock {
+            scrubTurn = turn
+            wake()
+        }
+    }
+
     // MARK: The thread
 
     private struct Round {
@@ -168,6 +192,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         var outcome: SegmentPreparer<D>.Outcome?
         var releases: [SegmentRelease] = []
         var reclaimOutcome: ReclaimOutcome?
+        var scrubTurn: ScrubTurn?
         var isAttestationDue = false
         var isLast = false
     }
@@ -192,6 +217,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         }
         preparer.stop()
         reclaimWorker.stop()
+        scrubThread.stop()
         log.close()
     }
 
@@ -200,6 +226,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         if !round.releases.isEmpty { log.release(round.releases) }
         // Behind the submissions: what made an entry dead was submitted before the answer that it is.
         if let outcome = round.reclaimOutcome { reclaim?.finished(outcome, &log) }
+        if let turn = round.scrubTurn { take(turn) }
         switch round.outcome {
         case .ready(let segment):
             log.prepared(segment)
@@ -213,6 +240,13 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         if round.isAttestationDue || round.isLast { log.stageAttestation(cleanStop: round.isLast) }
         if Instant.now >= nextPreparation, let preparation = log.beginPreparation() { preparer.prepare(preparation) }
         preparer.hurry(log.isShortOfSegments)
+    }
+
+    private func take(_ turn: ScrubTurn) {
+        guard var pump = scrub else { return }
+        pump.took(turn, &log)
+        scrub = pump
+        scrubbed.withLock { $0 = pump.totals }
     }
 
     /// Writes until nothing is left, or the disk is full.
@@ -274,7 +308,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
 
     /// Whether there is something to do now. While the log waits for space, submissions wait with it.
     private var isRoundDue: Bool {
-        (!queue.isEmpty && retryAt == nil) || outcome != nil || reclaimOutcome != nil || isStopping
+        (!queue.isEmpty && retryAt == nil) || outcome != nil || reclaimOutcome != nil || scrubTurn != nil || isStopping
             || releasedBytes >= DiskLogWriter.enoughReleased
     }
 
@@ -306,6 +340,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         round.outcome = outcome
         round.releases = releases
         round.reclaimOutcome = reclaimOutcome
+        round.scrubTurn = scrubTurn
         round.isLast = isStopping
         queue = []
         queuedBytes = 0
@@ -313,6 +348,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         releases = []
         releasedBytes = 0
         reclaimOutcome = nil
+        scrubTurn = nil
         wakeBytes = .max
         return round
     }

@@ -18,6 +18,8 @@ public struct NodeConfiguration: Sendable {
     public var shard = ShardConfiguration()
     /// Segments and pacing of the node log.
     public var log = LogConfiguration()
+    /// How cold segments of the node log are read in the background.
+    public var scrub = ScrubConfiguration()
     /// Heartbeats and suspicion.
     public var liveness = LivenessConfiguration()
 

@@ -25,30 +25,76 @@ public enum NodeStartFailure: Error, CustomStringConvertible {
     }
 }
 
+/// What opening a store took.
+public struct StoreOpening: Sendable {
+    /// When it began.
+    public let startedAt: WallTime
+    /// How long it took.
+    public let duration: Interval
+    /// The number of this start.
+    public let incarnation: Incarnation
+    /// What was read and met.
+    public let report: RecoveryReport
+
+    package init(startedAt: WallTime, duration: Interval, incarnation: Incarnation, report: RecoveryReport) {
+        self.startedAt = startedAt
+        self.duration = duration
+        self.incarnation = incarnation
+        self.report = report
+    }
+}
+
 /// What was read from the data directory, on its way to the node's loop.
 public struct OpenedStore: Sendable {
     let configuration: NodeConfiguration
     let log: NodeLog<FileDisk>
     let recovered: RecoveredStore
+    let opening: StoreOpening
 
-    /// Opens the data directory and recovers the log. Blocks; not for an event loop.
+    /// Opens the data directory and recovers the log; `logger` is told how far it has come, each second, and what it
+    /// found. Blocks; not for an event loop.
     ///
     /// - Throws: `NodeStartFailure.store`.
-    public init(configuration: NodeConfiguration) throws(NodeStartFailure) {
+    public init(configuration: NodeConfiguration, logger: Logger) throws(NodeStartFailure) {
         self.configuration = configuration
+        let startedAt = WallTime.now
+        let began = Instant.now
+        var nextLine = began + OpenedStore.progressInterval
         do throws(LogStoreFailure) {
             let disk: FileDisk
             do throws(DiskFailure) { disk = try FileDisk(path: configuration.directory) } catch { throw .disk(error) }
             var randomness = SystemRandomNumberGenerator()
             (log, recovered) = try NodeLog.open(
-                disk: disk, configuration: configuration.log, randomness: &randomness)
+                disk: disk, configuration: configuration.log, randomness: &randomness
+            ) { progress in
+                guard Instant.now >= nextLine else { return }
+                nextLine = .now + OpenedStore.progressInterval
+                logger.info("opening the store", metadata: OpenedStore.metadata(progress))
+            }
         } catch {
             throw .store(directory: configuration.directory, error)
         }
+        opening = StoreOpening(
+            startedAt: startedAt, duration: .now - began, incarnation: recovered.incarnation, report: recovered.report)
+        logger.info("store opened", metadata: OpenedStore.metadata(opening, directory: configuration.directory))
     }
 
-    /// The number of this start.
-    public var incarnation: Incarnation { recovered.incarnation }
+    private static let progressInterval = Interval.seconds(1)
+
+    private static func metadata(_ progress: OpeningProgress) -> Logger.Metadata {
+        ["segments": "\(progress.segments) of \(progress.of)", "bytes": "\(progress.bytesRead)"]
+    }
+
+    private static func metadata(_ opening: StoreOpening, directory: String) -> Logger.Metadata {
+        let report = opening.report
+        return [
+            "directory": "\(directory)", "incarnation": "\(opening.incarnation)", "segments": "\(report.segments)",
+            "sealed": "\(report.sealedSegments)", "frames": "\(report.frames)", "records": "\(report.records)",
+            "bytes_read": "\(report.bytesRead)", "torn_bytes": "\(report.tornBytes)",
+            "damaged": "\(report.damagedRecords)", "lost_frames": "\(report.lostFrames)",
+            "clean_stop": "\(report.cleanStop)", "ms": "\(opening.duration.nanoseconds / 1_000_000)",
+        ]
+    }
 }
 
 extension ReplicationNode {
@@ -60,9 +106,11 @@ extension ReplicationNode {
         let writer = LogWriter(
             log: store.log, onCompletion: { inbox.completed($0) }, onFailure: { inbox.failed("\($0)") },
             isLive: { inbox.asked($0, answer: $1) }, onRelocation: { inbox.relocated($0) },
-            onRetirement: { reader.forget($0) }, onSpaceChange: { inbox.spaceChanged($0) })
+            onRetirement: { reader.forget($0) }, onSpaceChange: { inbox.spaceChanged($0) },
+            scrub: store.configuration.scrub, onScrub: { inbox.scrubbed($0) })
         self.init(
-            configuration: store.configuration, recovered: store.recovered, writer: writer, reader: reader,
+            configuration: store.configuration, opening: store.opening, recovered: store.recovered, writer: writer,
+            reader: reader,
             eventLoop: eventLoop, logger: logger, seed: .random(in: .min ... .max))
         inbox.node.withLock { $0 = UncheckedReference(self) }
     }
@@ -187,6 +235,21 @@ final class LogInbox: Sendable {
     }
 
     func spaceChanged(_ space: LogSpace) { onNode { $0.logSpaceChanged(space) } }
+
+    func scrubbed(_ report: ScrubReport) {
+        onNode { node in
+            for problem in report.problems {
+                node.logger.error(
+                    "a sealed segment is damaged; what is live in it is moved",
+                    metadata: [
+                        "segment": "\(report.segment)", "offset": "\(problem.offset ?? 0)",
+                        "problem": "\(problem.what)",
+                    ])
+            }
+            node.shard.scrubbed(report, now: .now)
+            node.setNeedsFlush()
+        }
+    }
 
     private func onNode(_ body: @escaping @Sendable (ReplicationNode) -> Void) {
         eventLoop.execute { [self] in

@@ -38,8 +38,8 @@ public final class ReplicationNode {
     public let configuration: NodeConfiguration
     /// All replicas of the node.
     public let shard: Shard
-    /// What recovery found.
-    public let recovery: RecoveryReport
+    /// What opening the store found, and how long it took.
+    public let opening: StoreOpening
     let eventLoop: any EventLoop
     let logger: Logger
     let writer: LogWriter
@@ -62,11 +62,12 @@ public final class ReplicationNode {
     private var ticker: RepeatedTask?
 
     init(
-        configuration: NodeConfiguration, recovered: RecoveredStore, writer: LogWriter, reader: LogReader,
+        configuration: NodeConfiguration, opening: StoreOpening, recovered: RecoveredStore, writer: LogWriter,
+        reader: LogReader,
         eventLoop: any EventLoop, logger: Logger, seed: UInt64
     ) {
         self.configuration = configuration
-        self.recovery = recovered.report
+        self.opening = opening
         self.eventLoop = eventLoop
         self.logger = logger
         self.writer = writer
@@ -266,6 +267,9 @@ public final class ReplicationNode {
     /// Who leads a group, as far as this node knows, and in which term.
     public func leader(of group: GroupID) -> (node: NodeID?, term: Term) { shard.leader(of: group) }
 
+    /// What the scrub of the node log has done so far.
+    public var scrubTotals: ScrubTotals { writer.scrubTotals }
+
     /// Whether a node is heard; true for this one.
     public func isUp(_ node: NodeID) -> Bool { shard.isUp(node) }
 
@@ -285,10 +289,20 @@ public final class ReplicationNode {
         case .replicaRemoved(let group): logger.debug("replica removed", metadata: ["group": "\(group)"])
         case .readFailed(let group, let reason):
             logger.error("entries cannot be read", metadata: ["group": "\(group)", "reason": "\(reason)"])
-        case .entryDamaged(let group, let index):
+        case .entryDamaged(let group, let index, let place):
             logger.error(
                 "an entry is damaged on this disk; other members are asked for it",
-                metadata: ["group": "\(group)", "index": "\(index)"])
+                metadata: [
+                    "group": "\(group)", "index": "\(index)", "segment": "\(place?.segment ?? 0)",
+                    "offset": "\(place?.offset ?? 0)",
+                ])
+        case .recordDamaged(let record):
+            logger.error(
+                "a record is damaged on this disk; it is written again",
+                metadata: [
+                    "kind": "\(record.kind)", "group": "\(record.group)", "segment": "\(record.segment)",
+                    "offset": "\(record.offset)",
+                ])
         case .entryRepaired(let group, let index):
             logger.notice("an entry was repaired", metadata: ["group": "\(group)", "index": "\(index)"])
         case .snapshotTaken(let group, let index):
