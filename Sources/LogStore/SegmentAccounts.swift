@@ -124,7 +124,8 @@ struct SegmentAccounts: Sendable {
 
     func account(of segment: UInt32) -> SegmentAccount? { position(of: segment).map { accounts[$0] } }
 
-    /// The segment to reclaim: one without anything live, or a damaged one; else the sparsest of less than half, when what is dead
+    /// The segment to reclaim: one without anything live, or a damaged one; else the sparsest of less than half, when
+    /// what is dead
     /// exceeds both `tolerance` and what is live.
     func victim(tolerance: Int) -> UInt32? {
         let isWorthwhile = sealedDeadBytes > max(tolerance, sealedPackedBytes)

@@ -46,7 +46,8 @@ public protocol Disk: Sendable {
     /// Makes the file's contents durable (fdatasync).
     func sync(_ file: File) throws(DiskFailure)
     func close(_ file: File)
-    /// Lets go of what memory keeps of that range, so that the next read comes from the device. It changes nothing else.
+    /// Lets go of what memory keeps of that range, so that the next read comes from the device. It changes nothing
+    /// else.
     func evict(_ file: File, at offset: Int, count: Int)
     func rename(_ name: String, to newName: String) throws(DiskFailure)
     /// Gives each of two files the other's name, in one step. A file system that cannot renames `name` to `other`, and

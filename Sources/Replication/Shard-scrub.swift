@@ -30,7 +30,8 @@ extension Shard {
         output.events.append(.recordDamaged(record))
     }
 
-    /// Takes a snapshot in the place of one that is damaged on this disk, or writes the same again; later, if it cannot be
+    /// Takes a snapshot in the place of one that is damaged on this disk, or writes the same again; later, if it
+    /// cannot be
     /// now.
     func renewSnapshot(_ replica: Replica) {
         stayActive(replica)

@@ -150,7 +150,8 @@ import Testing
 
     // MARK: Segments
 
-    /// What is live in a segment with a damaged header copy, frame or footer goes elsewhere, and the next start finds it.
+    /// What is live in a segment with a damaged header copy, frame or footer goes elsewhere, and the next start finds
+    /// it.
     @Test func aDamagedSegmentIsEmptied() throws {
         // Nothing but the damage makes a segment worth reclaiming.
         let hosted = try filled(size: 1_800)

@@ -77,7 +77,8 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
     ///     some, `oldestUnfinishedSync` grows.
     ///   - relocationRate: bytes a second that reclamation copies, unless space runs away.
     ///   - scrub: how cold segments are read in the background.
-    ///   - onScrub: called on the writer thread, behind the completions so far, for each segment in which the scrub found
+    ///   - onScrub: called on the writer thread, behind the completions so far, for each segment in which the scrub
+    ///     found
     ///     something wrong.
     public init(
         log: NodeLog<D>, onCompletion: @escaping @Sendable ([LogCompletion]) -> Void,

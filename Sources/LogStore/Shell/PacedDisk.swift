@@ -1,7 +1,8 @@
 import Glibc
 import Primitives
 
-/// Reads another disk slowly and past the page cache: what is seen is what the device has, and what others keep in memory
+/// Reads another disk slowly and past the page cache: what is seen is what the device has, and what others keep in
+/// memory
 /// is not pushed out by it.
 struct PacedDisk<D: Disk>: Disk {
     typealias File = D.File
