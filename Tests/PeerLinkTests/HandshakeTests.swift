@@ -99,7 +99,7 @@ func converse(_ dialler: inout Side, _ acceptor: inout Side) throws {
         #expect(acceptor.established?.peer.features == 0b0010)
         #expect(acceptor.established?.peer.attempt == 12)
         #expect(acceptor.established?.peer.cluster == ClusterID(high: 5, low: 6))
-        #expect(acceptor.established?.peer.version == 1)
+        #expect(acceptor.established?.peer.version == PeerHandshake.protocols.upperBound)
     }
 
     @Test("another secret is refused, and both sides know why")

@@ -119,7 +119,7 @@ private func attached() -> (Dialogue, SessionID) {
     @Test func aLargeBatchIsNotSentBeforeTheResumeIsAnswered() {
         let (dialogue, session) = attached()
         dialogue.publish(session, String(repeating: "x", count: EntryHeader.sizeLimit + 1))
-        #expect(dialogue.flush() == ["n2 #1 b2 s5@2 enqueue×1"])
+        #expect(dialogue.flush() == ["n2 #2 b2 s5@2 enqueue×1"])
         dialogue.client.linkReset(firstLeader)
         #expect(dialogue.flush() == ["n2 resume [s5 1/2]"])
         #expect(!dialogue.needsFlush)
