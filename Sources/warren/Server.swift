@@ -28,6 +28,7 @@ struct Server: Service {
     private static let unknownMemory: UInt64 = 1 << 30
 
     func run() async throws {
+        keepLargeBlocksOffTheHeap()
         let own = try configuration.ownNode()
         let store = try OpenedStore(configuration: nodeConfiguration(own), logger: logger)
         let limits = configuration.broker.resourceLimits
@@ -168,6 +169,17 @@ private func readText(_ path: String) -> String? { try? String(contentsOfFile: p
 /// Its header is not in the module `Glibc`, hence the look-up.
 private let trimHeap: (@Sendable @convention(c) (Int) -> Int32)? = dlsym(nil, "malloc_trim").map {
     unsafeBitCast($0, to: (@Sendable @convention(c) (Int) -> Int32).self)
+}
+
+/// Has glibc give every block from 4 MiB on back as soon as it is freed. Left to itself it stops doing so after the
+/// first one, and large messages leave holes in the heap that stay resident.
+private func keepLargeBlocksOffTheHeap() {
+    typealias Setter = @Sendable @convention(c) (Int32, Int32) -> Int32
+    guard let symbol = dlsym(nil, "mallopt") else { return }
+    let set = unsafeBitCast(symbol, to: Setter.self)
+    // M_MMAP_THRESHOLD, and M_TRIM_THRESHOLD, which would otherwise be fixed at 128 KiB.
+    _ = set(-3, 4 << 20)
+    _ = set(-1, 16 << 20)
 }
 
 extension ResourceReading {
