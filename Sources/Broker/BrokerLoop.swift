@@ -184,6 +184,8 @@ public final class BrokerLoop {
             handle.client.flush(into: &messages)
             send(&messages, of: handle)
             handle.noteUnanswered()
+            // What a new leader knows to be applied leaves the client here.
+            handle.settle()
         }
         admitBodies()
         swap(&messages, &spareMessages)
