@@ -23,7 +23,7 @@ extension NodeLog {
     }
 
     /// Bytes that may be dead in sealed segments whatever is live.
-    private var reclamationTolerance: Int { configuration.segmentSize }
+    private var reclamationTolerance: Int { isShortOfSpace ? 0 : configuration.segmentSize }
     /// Bytes copied with one frame at most, one larger record excepted.
     private var copyLimit: Int { min(256 << 10, configuration.segmentSize / 4) }
 

@@ -40,6 +40,8 @@ public struct NodeLog<D: Disk>: Sendable {
     var ledger: ControlLedger
     var reclaimer: SegmentReclaimer
     var scrub = ScrubCursor()
+    /// Set while the disk has no room for another segment: nothing dead is tolerated that could become one.
+    public var isShortOfSpace = false
     /// Copies that wait for a frame.
     var stagedCopies: RelocationBatch?
     /// Copies that became durable and were not yet taken.

@@ -74,6 +74,15 @@ import Testing
         try expectReopens(hosted)
     }
 
+    @Test func littleIsToleratedWhereSpaceIsShort() throws {
+        var hosted = try filled(entries: 14)
+        try hosted.write { $0.snapshot(1, at: 13, bytes: [1], chunk: 1) { $0 == 1 } }
+        #expect(try hosted.reclaim().isEmpty)
+        hosted.log.isShortOfSpace = true
+        #expect(try hosted.reclaim() == [1])
+        try expectReopens(hosted)
+    }
+
     // MARK: The identity
 
     @Test func segmentsAreReclaimedOnAFullDisk() throws {

@@ -304,6 +304,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         let found: LogSpace = retryAt != nil ? .exhausted : lacksSegments ? .short : .sufficient
         guard found != space else { return }
         space = found
+        log.isShortOfSpace = found != .sufficient
         onSpaceChange(found)
     }
 
