@@ -4,8 +4,11 @@
 import base64
 import json
 import os
+import pathlib
 import random
 import re
+import shutil
+import signal
 import subprocess
 import time
 import urllib.error
@@ -155,6 +158,53 @@ def test_damage_on_one_node_is_repaired(queue, trial):
     said = log_of(node)[len(before):]
     print(f"trial {trial}: {damage} bytes of node {node} damaged, {len(confirmed)} confirmed, "
           f"{len(set(confirmed) - set(found))} lost, {repairs(said)} entries repaired")
+
+
+@pytest.fixture
+def kept(cluster):
+    """Stops node 3 and keeps what it has then; gives it back at the end."""
+    directory = pathlib.Path(os.environ.get("WARREN_CLUSTER_DIR", ROOT / ".cluster")) / "node-3"
+
+    def keep():
+        run("Cluster/node", 3, "stop")
+        shutil.copytree(directory / "data", directory / "kept")
+
+    yield keep
+    run("Cluster/node", 3, "stop")
+    for file in (directory / "data").iterdir():
+        file.unlink()
+    shutil.copytree(directory / "kept", directory / "data", dirs_exist_ok=True)
+    shutil.rmtree(directory / "kept")
+
+
+@pytest.mark.parametrize("damage", ["remove", "truncate"])
+def test_a_lost_segment_costs_a_vote_and_no_message(queue, kept, damage):
+    """What is gone may have been a vote: such a node never votes nor leads, or refuses to start, and says so."""
+    publisher = LargePublisher(1, queue, "p")
+    # The first segment has 4 MiB.
+    wait_for(lambda: len(publisher.confirmed) > 150, seconds=60, what="a sealed segment")
+    kept()
+    run("Chaos/corrupt", 3, f"--{damage}", "--seed", 1)
+    before = len(log_of(3))
+    started = run("Cluster/node", 3, "start", check=False).returncode == 0
+    count = len(publisher.confirmed)
+    wait_for(lambda: len(publisher.confirmed) > count + 50, what="confirms of the others")
+    said = log_of(3)[before:]
+    assert ("never votes nor leads again" in said) if started else ("lost the record of its cluster" in said)
+    assert leader(queue) != 3
+    confirmed = publisher.stop()
+    judge(confirmed, short(drain(queue, 3 if started else 1)))
+
+
+@needs_root
+def test_fill_disk_cleans_up_when_it_is_interrupted(cluster):
+    run("Chaos/fill-disk", 3, "--for", 1)
+    filling = subprocess.Popen([ROOT / "Chaos/fill-disk", "3", "--for", "60"], stdout=subprocess.PIPE, text=True)
+    assert "is full" in filling.stdout.readline()
+    filling.send_signal(signal.SIGINT)
+    rest, _ = filling.communicate(timeout=20)
+    assert filling.returncode == 130 and "ballast is gone" in rest
+    wait_for(lambda: not alarmed(3), what="the end of the alarm")
 
 
 def test_corrupt_refuses_a_running_node(cluster):
