@@ -146,6 +146,7 @@ extension ReplicationNode {
 
     /// What recovery met that the operator should know.
     private func reportDamage() {
+        let recovery = opening.report
         let directory: Logger.MetadataValue = "\(configuration.directory)"
         if recovery.tornBytes > 0 {
             logger.notice(
