@@ -2,8 +2,10 @@ public import Primitives
 
 /// Why an entry cannot be read.
 public enum EntryReadFailure: Error, Hashable, Sendable {
+    /// The segment's file cannot be opened.
     case disk(DiskFailure)
-    /// The bytes are not the entry: its checksum, or what it says of itself, differs from the location. A peer has it.
+    /// The device does not give the bytes, or they are not the entry: its checksum, or what it says of itself, differs
+    /// from the location. A peer has it.
     case damaged(EntryLocation)
 }
 
@@ -28,7 +30,11 @@ public struct EntryReader<D: Disk>: Sendable {
 
     /// Reads one entry.
     public mutating func read(_ location: EntryLocation) throws(EntryReadFailure) -> Entry {
-        let bytes = try span(location.segment, from: Int(location.offset), count: Int(location.length))
+        let file = try openFile(of: location.segment)
+        // What the device refuses for good is as lost as what it gives back changed.
+        guard
+            let bytes = disk.readPatiently(file, at: Int(location.offset), count: Int(location.length))
+        else { throw .damaged(location) }
         return try location.verify(bytes)
     }
 
@@ -78,11 +84,25 @@ public struct EntryReader<D: Disk>: Sendable {
     ) {
         guard let first = run.first, let last = run.last else { return }
         let base = Int(first.offset)
-        let bytes: Bytes
+        let file: D.File
         do throws(EntryReadFailure) {
-            bytes = try span(first.segment, from: base, count: Int(last.offset) + Int(last.length) - base)
+            file = try openFile(of: first.segment)
         } catch {
             for _ in run { results.append(.failure(error)) }
+            return
+        }
+        let bytes: Bytes
+        do throws(DiskFailure) {
+            bytes = try disk.read(file, at: base, count: Int(last.offset) + Int(last.length) - base)
+        } catch {
+            // A sector that cannot be read costs the entries in it, not their neighbours.
+            for location in run {
+                do throws(EntryReadFailure) {
+                    results.append(.success(try read(location)))
+                } catch {
+                    results.append(.failure(error))
+                }
+            }
             return
         }
         for location in run {
@@ -100,13 +120,8 @@ public struct EntryReader<D: Disk>: Sendable {
         }
     }
 
-    private mutating func span(_ segment: UInt32, from offset: Int, count: Int) throws(EntryReadFailure) -> Bytes {
-        do throws(DiskFailure) {
-            let file = try file(of: segment)
-            return try disk.read(file, at: offset, count: count)
-        } catch {
-            throw .disk(error)
-        }
+    private mutating func openFile(of segment: UInt32) throws(EntryReadFailure) -> D.File {
+        do throws(DiskFailure) { return try file(of: segment) } catch { throw .disk(error) }
     }
 
     /// The open file of a segment.

@@ -25,6 +25,8 @@ public struct LogConfiguration: Hashable, Sendable {
 
     /// After so much idleness a bare frame attests that the last one was synced.
     public static let attestationDelay = Interval.milliseconds(10)
+    /// A read that the device refuses is tried so many times in all.
+    static let readAttempts = 3
     /// Most bytes in one submission.
     public static let submissionLimit = 1 << 30
 }

@@ -25,6 +25,10 @@ struct LogScan<D: Disk> {
     private var pending: (frame: FoundFrame, segment: Int)?
     /// Where the current scan met something that is not a header, before it found the next one.
     private var missingAt: Int?
+    /// The device does not give the place where the next frame would begin: there may be one.
+    private var isEndUnreadable = false
+    /// The segment scanned last was preceded by retired ones.
+    private var hasPassed = false
 
     init(disk: D, readsEverything: Bool = false) {
         self.disk = disk
@@ -38,7 +42,11 @@ struct LogScan<D: Disk> {
         segments.append(found)
         let index = segments.count - 1
         var window = ScanWindow(disk: disk, file: found.file, fileLength: found.length)
-        defer { report.bytesRead += window.bytesRead }
+        defer {
+            report.bytesRead += window.bytesRead
+            report.readErrors += window.readErrors
+            hasPassed = false
+        }
         if !readsEverything, try takeFooter(of: index) { return }
         // Behind an unsealed segment there are frames only if its footer was damaged: then this one begins with a
         // frame.
@@ -63,6 +71,8 @@ struct LogScan<D: Disk> {
     /// to have been synced.
     mutating func pass(_ range: RetiredRange) throws(LogStoreFailure) {
         try settlePending(repeated: nil)
+        hasPassed = true
+        isEndUnreadable = false
         if range.firstFrame > chain.number + 1 {
             note(.missing(chain.number + 1...range.firstFrame - 1), range.first, nil)
             loseFrames(range.firstFrame - chain.number - 1)
@@ -99,6 +109,7 @@ struct LogScan<D: Disk> {
             frames.isEmpty || place.firstNumber > lastNumber
         else { return false }
         try settlePending(repeated: nil)
+        isEndUnreadable = false
         var expected = chain.number + 1
         for frame in frames {
             if frame.number > expected { loseFrames(frame.number - expected) }
@@ -132,7 +143,10 @@ struct LogScan<D: Disk> {
     /// A read that leaves the window where it is.
     private mutating func read(_ segment: FoundSegment<D.File>, at offset: Int, count: Int) -> Bytes? {
         var window = ScanWindow(disk: disk, file: segment.file, fileLength: min(segment.length, offset + count))
-        defer { report.bytesRead += window.bytesRead }
+        defer {
+            report.bytesRead += window.bytesRead
+            report.readErrors += window.readErrors
+        }
         return window.bytes(at: offset, count: count)
     }
 
@@ -178,18 +192,28 @@ struct LogScan<D: Disk> {
         var position = SegmentHeader.size
         missingAt = nil
         while position + FrameHeader.size <= window.fileLength {
+            let readErrors = window.readErrors
             if let frame = try frame(at: position, of: segment, in: &window) {
                 try follow(frame, in: index)
                 missingAt = nil
                 position = frame.header.end
                 segments[index].garbageEnd = max(segments[index].garbageEnd, min(position, window.fileLength))
             } else {
-                if missingAt == nil { missingAt = position }
+                if missingAt == nil {
+                    missingAt = position
+                    if window.readErrors > readErrors && takesNextFrame(index) { isEndUnreadable = true }
+                }
                 noteGarbage(at: position, of: index, in: &window)
                 position += SegmentHeader.alignment
             }
         }
         missingAt = nil
+    }
+
+    /// Whether the log goes on in the segment, as far as it was scanned.
+    private func takesNextFrame(_ index: Int) -> Bool {
+        index == 0 || hasPassed || segments[index - 1].isSealed || pending?.segment == index
+            || !segments[index].frames.isEmpty
     }
 
     private mutating func noteGarbage(at position: Int, of index: Int, in window: inout ScanWindow<D>) {
@@ -204,6 +228,7 @@ struct LogScan<D: Disk> {
     private mutating func frame(
         at position: Int, of segment: SegmentHeader, in window: inout ScanWindow<D>
     ) throws(LogStoreFailure) -> FoundFrame? {
+        let readErrors = window.readErrors
         guard let bytes = window.bytes(at: position, count: FrameHeader.size),
             let (header, checksum) = try bytes.withUnsafeBytes({ buffer throws(LogStoreFailure) in
                 try FrameHeader.decode(buffer, at: position, of: segment)
@@ -224,12 +249,14 @@ struct LogScan<D: Disk> {
             for position in items.indices { items[position].verify(in: &window) }
             frame.items = items
         }
+        frame.isUnreadable = window.readErrors > readErrors
         return frame
     }
 
     /// Takes the next frame: it proves that everything before it was synced.
     private mutating func follow(_ frame: FoundFrame, in index: Int) throws(LogStoreFailure) {
         let header = frame.header
+        isEndUnreadable = false
         if header.number == lastNumber + 1 {
             try settlePending(repeated: frame.previousDirectory)
         } else {
@@ -257,6 +284,7 @@ struct LogScan<D: Disk> {
         if missing > 1 { loseFrames(missing - 1) }
         var base = 0
         if missing == 1, let place { base = place + FrameHeader.size + chain.directory.count + directory.count }
+        report.repeatedDirectories += 1
         add(try verified(directory, of: index, base: base))
         segments[index].frames.append(
             FrameSummary(
@@ -282,6 +310,7 @@ struct LogScan<D: Disk> {
         let segment = segments[index].header.segment
         if frame.directory == nil { note(.directoryDamaged(frame.header.number), segment, frame.header.offset) }
         if frame.previousDirectory == nil { note(.repeatedDamaged(frame.header.number), segment, frame.header.offset) }
+        if frame.directory == nil && repeated != nil { report.repeatedDirectories += 1 }
         guard let directory = frame.directory ?? repeated else {
             loseFrames(1)
             // Not in the footer: the gap in the numbers shows the loss.
@@ -320,7 +349,10 @@ struct LogScan<D: Disk> {
     ) throws(LogStoreFailure) -> [RecoveredItem] {
         let segment = segments[index]
         var window = ScanWindow(disk: disk, file: segment.file, fileLength: segment.length)
-        defer { report.bytesRead += window.bytesRead }
+        defer {
+            report.bytesRead += window.bytesRead
+            report.readErrors += window.readErrors
+        }
         var items = try RecoveredItem.items(of: directory, segment: segment.header.segment, base: base)
         for position in items.indices { items[position].verify(in: &window) }
         return items
@@ -334,12 +366,14 @@ struct LogScan<D: Disk> {
         items.append(contentsOf: found)
     }
 
-    /// The log ends here: the last frame counts if it is whole, otherwise it was torn.
+    /// The log ends here: the last frame counts if it is whole, otherwise it was torn. What the device does not give is
+    /// not torn: a write that did not end leaves sectors that can be read.
     /// - Returns: the last frame's segment (as a position in `segments`) and its range of bytes, when its sync is in
     ///   doubt.
     mutating func finish() throws(LogStoreFailure) -> (segment: Int, range: Range<Int>)? {
+        if isEndUnreadable { loseFrames(1) }
         guard let (frame, index) = pending else { return nil }
-        guard frame.isWhole else {
+        guard frame.isWhole || frame.isUnreadable else {
             pending = nil
             return nil
         }
@@ -355,12 +389,14 @@ struct LogScan<D: Disk> {
         do throws(DiskFailure) {
             let file = try disk.open(SegmentName.name(of: segment.header.segment))
             defer { disk.close(file) }
-            let bytes = try disk.read(file, at: item.offset, count: Int(record.length))
-            return CRC32C.checksum(bytes) == record.checksum ? bytes : nil
+            return disk.readPatiently(file, at: item.offset, count: Int(record.length))?.ifIntact(record.checksum)
         } catch {
             return nil
         }
     }
+
+    /// Notes that a segment which is not the last has frames and no intact footer.
+    mutating func noteDamagedFooter() { report.damagedFooters += 1 }
 
     /// Notes the bytes behind the end that will be cleared.
     mutating func noteTorn(_ count: Int) { report.tornBytes += count }

@@ -112,7 +112,7 @@ struct LogOpening<D: Disk> {
         let name = SegmentName.name(of: number)
         let (file, length, head) = try disking { () throws(DiskFailure) in
             let file = try disk.open(name)
-            return (file, try disk.length(of: file), try disk.readAll(file, limit: SegmentHeader.size))
+            return (file, try disk.length(of: file), try disk.readReadable(file, limit: SegmentHeader.size))
         }
         let header = try head.withUnsafeBytes { buffer throws(LogStoreFailure) in
             try SegmentHeader(decoding: buffer, file: name)
@@ -162,10 +162,23 @@ struct LogOpening<D: Disk> {
         guard let doubtful else { return }
         let file = scan.segments[doubtful.segment].file
         try disking { () throws(DiskFailure) in
-            // The page cache may hold what a failed or missing sync never brought to the device.
-            let bytes = try disk.read(file, at: doubtful.range.lowerBound, count: doubtful.range.count)
-            try disk.write(file, at: doubtful.range.lowerBound, [bytes])
+            // The page cache may hold what a failed or missing sync never brought to the device. What cannot be read is
+            // not in it.
+            for start in stride(from: doubtful.range.lowerBound, to: doubtful.range.upperBound, by: 1 << 20) {
+                try rewrite(file, start..<min(start + 1 << 20, doubtful.range.upperBound))
+            }
             try disk.sync(file)
+        }
+    }
+
+    private func rewrite(_ file: D.File, _ range: Range<Int>) throws(DiskFailure) {
+        if let bytes = disk.readPatiently(file, at: range.lowerBound, count: range.count) {
+            return try disk.write(file, at: range.lowerBound, [bytes])
+        }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: SegmentHeader.alignment) {
+            let count = min(SegmentHeader.alignment, range.upperBound - start)
+            guard let bytes = disk.readPatiently(file, at: start, count: count) else { continue }
+            try disk.write(file, at: start, [bytes])
         }
     }
 
@@ -212,7 +225,10 @@ struct LogOpening<D: Disk> {
                     accounts.open(segment.header.segment, size: segment.length, firstFrame: frames.first)
                     accounts.seal(segment.header.segment, size: segment.length, lastFrame: frames.last)
                 }
-                if !segment.isSealed { contents.append(self.contents(of: segment)) }
+                if !segment.isSealed {
+                    if !segment.frames.isEmpty { scan.noteDamagedFooter() }
+                    contents.append(self.contents(of: segment))
+                }
                 disk.close(segment.file)
             }
         } else {

@@ -38,6 +38,30 @@ extension Disk {
         try read(file, at: 0, count: min(limit, try length(of: file)))
     }
 
+    /// As `readAll`, sector by sector where the device does not give the whole; a sector that it does not give is zero.
+    func readReadable(_ file: File, limit: Int) throws(DiskFailure) -> Bytes {
+        let count = min(limit, try length(of: file))
+        do throws(DiskFailure) { return try read(file, at: 0, count: count) } catch {}
+        var writer = ByteWriter(capacity: count)
+        while writer.count < count {
+            let size = min(SegmentHeader.alignment, count - writer.count)
+            if let sector = readPatiently(file, at: writer.count, count: size), sector.count == size {
+                writer.write(sector)
+            } else {
+                writer.writeZeros(size)
+            }
+        }
+        return writer.take()
+    }
+
+    /// As `read`, tried again a few times; nil when the device still refuses.
+    func readPatiently(_ file: File, at offset: Int, count: Int) -> Bytes? {
+        for _ in 0..<LogConfiguration.readAttempts {
+            do throws(DiskFailure) { return try read(file, at: offset, count: count) } catch {}
+        }
+        return nil
+    }
+
     /// `count` bytes from `offset`, fewer at the end of the file.
     func read(_ file: File, at offset: Int, count: Int) throws(DiskFailure) -> Bytes {
         var writer = ByteWriter(capacity: count)

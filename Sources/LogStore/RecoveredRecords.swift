@@ -21,6 +21,8 @@ struct FoundFrame: Sendable {
     var previousDirectory: Bytes?
     /// The directory's items with their records verified; nil when the directory is damaged.
     var items: [RecoveredItem]?
+    /// The device does not give all of it.
+    var isUnreadable = false
 
     /// Whether nothing of it is damaged.
     var isWhole: Bool { items?.allSatisfy { $0.damaged.isEmpty } ?? false }

@@ -124,6 +124,12 @@ public struct RecoveryReport: Hashable, Sendable {
     public var damagedRecords = 0
     /// Frames of which not even the identity of the records is known.
     public var lostFrames = 0
+    /// Frames whose directory was taken from the copy in the next one.
+    public var repeatedDirectories = 0
+    /// Segments that the log has left and whose footer is damaged: their frames were read instead.
+    public var damagedFooters = 0
+    /// Reads that the device refused, tried again in vain.
+    public var readErrors = 0
     /// Whether the log ended with the mark of an orderly stop.
     public var cleanStop = false
 }

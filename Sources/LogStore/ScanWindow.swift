@@ -10,6 +10,8 @@ struct ScanWindow<D: Disk> {
     /// Below this offset a large read failed: only what is asked for is read there.
     private var unreadableUntil = 0
     private(set) var bytesRead = 0
+    /// Reads that the device refused again and again: what stands there may be anything.
+    private(set) var readErrors = 0
 
     static var size: Int { 1 << 20 }
 
@@ -33,8 +35,12 @@ struct ScanWindow<D: Disk> {
             }
             unreadableUntil = offset + ScanWindow.size
         }
-        guard let exact = read(at: offset, count: count), exact.count == count else { return nil }
-        return exact
+        for _ in 0..<LogConfiguration.readAttempts {
+            guard let exact = read(at: offset, count: count) else { continue }
+            return exact.count == count ? exact : nil
+        }
+        readErrors += 1
+        return nil
     }
 
     private mutating func read(at offset: Int, count: Int) -> Bytes? {

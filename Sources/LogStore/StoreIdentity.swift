@@ -145,7 +145,7 @@ extension StoreIdentity {
         let bytes = try disking { () throws(DiskFailure) in
             let file = try disk.open(fileName)
             defer { disk.close(file) }
-            return try disk.readAll(file, limit: sizeLimit)
+            return try disk.readReadable(file, limit: sizeLimit)
         }
         return try bytes.withUnsafeBytes { buffer throws(LogStoreFailure) in try StoreIdentity(decoding: buffer) }
     }

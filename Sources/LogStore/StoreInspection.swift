@@ -54,7 +54,7 @@ public struct StoreInspection<D: Disk>: Sendable {
         let bytes = try disking { () throws(DiskFailure) in
             let file = try disk.open(StoreIdentity.fileName)
             defer { disk.close(file) }
-            return try disk.readAll(file, limit: expected.count)
+            return try disk.readReadable(file, limit: expected.count)
         }
         if let offset = bytes.difference(from: expected) {
             result.problems.append(StoreProblem("one of the copies is damaged", offset: offset))
@@ -175,7 +175,7 @@ public struct StoreInspection<D: Disk>: Sendable {
         let name = SegmentName.name(of: number)
         let (file, length, head) = try disking { () throws(DiskFailure) in
             let file = try disk.open(name)
-            return (file, try disk.length(of: file), try disk.readAll(file, limit: SegmentHeader.size))
+            return (file, try disk.length(of: file), try disk.readReadable(file, limit: SegmentHeader.size))
         }
         let header = try head.withUnsafeBytes { buffer throws(LogStoreFailure) in
             try SegmentHeader(decoding: buffer, file: name)
