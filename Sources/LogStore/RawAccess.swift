@@ -33,12 +33,7 @@ extension ByteWriter {
 }
 
 extension Disk {
-    /// The first `limit` bytes of a file, or all if it has fewer.
-    func readAll(_ file: File, limit: Int) throws(DiskFailure) -> Bytes {
-        try read(file, at: 0, count: min(limit, try length(of: file)))
-    }
-
-    /// As `readAll`, sector by sector where the device does not give the whole; a sector that it does not give is zero.
+    /// The first `limit` bytes of a file, or all if it has fewer; a sector that the device does not give is zero.
     func readReadable(_ file: File, limit: Int) throws(DiskFailure) -> Bytes {
         let count = min(limit, try length(of: file))
         do throws(DiskFailure) { return try read(file, at: 0, count: count) } catch {}

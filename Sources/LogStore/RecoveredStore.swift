@@ -132,6 +132,9 @@ public struct RecoveryReport: Hashable, Sendable {
     public var readErrors = 0
     /// Whether the log ended with the mark of an orderly stop.
     public var cleanStop = false
+
+    /// Nothing read, nothing met.
+    public init() {}
 }
 
 /// How far the opening of a store has come.

@@ -87,7 +87,11 @@ final class Checker {
 
     /// A process has recovered its store: what it promised before must be in it.
     func recovered(_ node: NodeID, _ store: RecoveredStore) {
-        if !store.mayVote { fail("recovery", "\(node) lost records to a crash") }
+        if !store.mayVote {
+            guard simulation.lostNode == node else { return fail("recovery", "\(node) lost records to a crash") }
+            // It does not vote any more, and nobody counts on what it has acknowledged.
+            forgetPromises(of: node)
+        }
         let metadata = Checker.metadata(in: store)
         for (group, promise) in promisesOf(node) {
             guard let found = store.groups.first(where: { $0.group == group }) else {
@@ -98,7 +102,9 @@ final class Checker {
                 }
                 continue
             }
-            if !found.mayLead && !simulation.rots(node) { fail("recovery", "\(node) found damage in \(group)") }
+            if !found.mayLead && !simulation.suspects.contains(node) {
+                fail("recovery", "\(node) found damage in \(group)")
+            }
             if found.term < promise.term {
                 fail("durable ⊇ acknowledged", "\(node) spoke in \(promise.term) of \(group), recovered \(found.term)")
             }
@@ -107,7 +113,9 @@ final class Checker {
             }
             // Entries of an interrupted transfer may have taken the place of others: then the replica does not vote.
             let note = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }
-            guard promise.acknowledged > .zero, note?.transferredThrough ?? .zero == .zero else { continue }
+            guard promise.acknowledged > .zero, note?.transferredThrough ?? .zero == .zero, found.mayVote else {
+                continue
+            }
             let index = promise.acknowledged
             let base = found.snapshot?.index ?? .zero
             // Up to a snapshot everything was committed.
@@ -130,6 +138,10 @@ final class Checker {
             let state = try? LZ4Frame.decompress(snapshot.bytes, limit: 1 << 30)
         else { return nil }
         return try? Topology(snapshot: state)
+    }
+
+    private func forgetPromises(of node: NodeID) {
+        for (group, _) in promisesOf(node) { promises[Replica(node: node, group: group)] = nil }
     }
 
     private func promisesOf(_ node: NodeID) -> [(GroupID, Promise)] {
@@ -175,13 +187,19 @@ final class Checker {
         case .malformedMessage(let from, let reason):
             fail("peer protocol", "\(process.node) got from \(from): \(reason)")
         case .readFailed(let group, let reason):
-            if !simulation.rots(process.node) { fail("log store", "\(process.node) in \(group): \(reason)") }
+            if !simulation.suspects.contains(process.node) {
+                fail("log store", "\(process.node) in \(group): \(reason)")
+            }
         case .entryDamaged(let group, let index, _):
             simulation.trace.tell("\(process.node) found \(index) of \(group) damaged")
-            if !simulation.rots(process.node) { fail("log store", "\(process.node): damaged \(index) of \(group)") }
+            simulation.coverage.add(.damagedEntry)
+            if !simulation.suspects.contains(process.node) {
+                fail("log store", "\(process.node): damaged \(index) of \(group)")
+            }
         case .entryRepaired(let group, let index):
             simulation.trace.tell("\(process.node) repaired \(index) of \(group)")
             repairs += 1
+            simulation.coverage.add(.repairedEntry)
         case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
         case .snapshotRefused(let group, let from, let reason):
             fail("snapshot", "\(process.node) in \(group) got from \(from): \(reason)")

@@ -13,9 +13,20 @@ struct FaultPlan {
     var linkReset: Interval?
     var slowDisk: Interval?
     var slowLink: Interval?
-    /// Entries rot on the disk of one node, always the same: a majority keeps every datum.
-    var bitRot: Interval?
-    var rottenNode = NodeID(1)
+    /// Something on the disk of one node is damaged; see `FaultAtlas`.
+    var damage: Interval?
+    /// Damage may also be sectors that are overwritten or cannot be read.
+    var hasUnreadableSectors = false
+    /// One write in so many of the damaged node goes elsewhere; 0 for never.
+    var misdirection: UInt64 = 0
+    /// The damaged node loses for once what no copy makes good.
+    var losesRecords = false
+    /// A read fails and succeeds when it is tried again.
+    var readErrors: Interval?
+    /// An fdatasync fails.
+    var syncFailure: Interval?
+    /// A disk answers nothing for a while.
+    var diskStall: Interval?
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
     var leaderHunt: UInt64 = 0
     /// New leaders are muted, and hit at their first commit.
@@ -66,8 +77,13 @@ struct FaultPlan {
         shard.sessionExpiry = .milliseconds(500 + random.next(below: random.oneIn(2) ? 3_000 : 60_000))
         if random.oneIn(3) { shard.readAhead = 4 << (10 + random.next(below: 6)) }
         shard.snapshotThreshold = 2 << (10 + random.next(below: 6))
-        bitRot = maybe(30, 50, 3_000)
-        rottenNode = NodeID(UInt16(1 + random.next(below: 3)))
+        damage = maybe(50, 50, 3_000)
+        hasUnreadableSectors = random.oneIn(2)
+        if damage != nil && random.oneIn(2) { misdirection = 10 << random.next(below: 6) }
+        losesRecords = damage != nil && random.oneIn(8)
+        readErrors = maybe(40, 50, 3_000)
+        syncFailure = maybe(30, 3_000, 20_000)
+        diskStall = maybe(30, 3_000, 15_000)
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
         if random.oneIn(2) { shard.inlineStateLimit = 0 }

@@ -60,30 +60,62 @@ extension SimulatedProcess {
     func write() {
         guard !isWriting else { return }
         let frame: FrameWrite<VirtualDisk.File>?
+        let failedSyncs = disk.failedSyncs
         do throws(LogStoreFailure) {
             frame = try log.prepareFrame()
         } catch {
+            if disk.failedSyncs > failedSyncs { return simulation.syncFailed(node) }
             return simulation.fail("log store", "\(node): \(error)")
         }
         guard let frame else { return attest() }
         isWriting = true
         writeBegan = now
         thread(after: scaled(simulation.plan.write)) { [unowned self] in
+            let misdirected = misdirection(of: frame)
             do throws(DiskFailure) {
                 try disk.write(frame.file, at: frame.offset, frame.parts)
             } catch {
                 return simulation.fail("log store", "\(node): \(error)")
             }
-            thread(after: scaled(simulation.plan.sync)) { [unowned self] in synced(frame) }
+            thread(after: scaled(simulation.plan.sync)) { [unowned self] in synced(frame, misdirected) }
         }
     }
 
-    func synced(_ frame: FrameWrite<VirtualDisk.File>) {
+    /// What it takes to make the write one that went elsewhere, if that is its fate.
+    private func misdirection(of frame: FrameWrite<VirtualDisk.File>) -> Simulation.Misdirection? {
+        let odds = simulation.plan.misdirection
+        guard odds > 0, simulation.hasFaults, node == simulation.damagedNode, random.oneIn(odds) else { return nil }
+        let range = frame.offset..<frame.offset + frame.byteCount
+        guard frame.content != .footer, range.upperBound <= disk.count(of: frame.file) else { return nil }
+        return Simulation.Misdirection(
+            file: frame.file, segment: frame.segment, range: range, before: disk.contents(frame.file, range))
+    }
+
+    /// The fdatasync of a write has returned.
+    private func sync(_ frame: FrameWrite<VirtualDisk.File>) throws(DiskFailure) {
+        if simulation.plant == .relocationBeforeFsync && frame.content == .copies { return }
         do throws(DiskFailure) {
-            if simulation.plant != .relocationBeforeFsync || frame.content != .copies { try disk.sync(frame.file) }
+            try disk.sync(frame.file)
         } catch {
-            return simulation.fail("log store", "\(node): \(error)")
+            guard simulation.plant == .failedSyncRetried else { throw error }
+            try disk.sync(frame.file)
         }
+    }
+
+    func synced(_ frame: FrameWrite<VirtualDisk.File>, _ misdirected: Simulation.Misdirection?) {
+        do throws(DiskFailure) {
+            try sync(frame)
+        } catch {
+            return simulation.syncFailed(node)
+        }
+        let range = frame.offset..<frame.offset + frame.byteCount
+        simulation.setAtlas(of: node) {
+            $0.synced(range, of: frame.segment, isFooter: frame.content == .footer)
+        }
+        if let misdirection {
+            simulation.misdirect(misdirection, next: misdirection.segment == frame.segment ? range : nil, of: node)
+        }
+        misdirection = misdirected
         if simulation.plant == .footerBeforeData {
             if frame.content == .footer, let last = lastFrame { disk.unsync(frame.file, last) }
             lastFrame = frame.offset..<frame.offset + frame.byteCount
@@ -111,10 +143,16 @@ extension SimulatedProcess {
         // What is dead in the shard must be dead by the log's records, too.
         flush()
         let progress: ReclaimProgress
+        let failedSyncs = disk.failedSyncs
+        let readErrors = disk.readErrors
         do throws(LogStoreFailure) {
             progress = try log.reclaimStep { shard.isLive($0) }
         } catch {
-            return simulation.fail("log store", "\(node) cannot reclaim: \(error)")
+            // It is tried again, as production does; only a device that fails is a reason.
+            guard disk.failedSyncs > failedSyncs || disk.readErrors > readErrors else {
+                return simulation.fail("log store", "\(node) cannot reclaim: \(error)")
+            }
+            return loop(after: .seconds(1)) { [unowned self] in reclaim() }
         }
         for segment in log.takeRetiredSegments() { reader.forget(segment) }
         wakeWriter()
@@ -125,6 +163,7 @@ extension SimulatedProcess {
         case .stepped: pause = .microseconds(50 + random.next(below: 500))
         case .retired(let segment):
             simulation.trace.note(node, "retired", UInt64(segment), 0)
+            simulation.setAtlas(of: node) { $0.retired(segment) }
             simulation.segmentsRetired += 1
             pause = .milliseconds(1)
         }
@@ -135,7 +174,8 @@ extension SimulatedProcess {
         let spread = time.nanoseconds / 2 + random.next(below: time.nanoseconds)
         // Now and then a device takes a hundred times as long.
         let long = spread * diskSlowness * (random.oneIn(2_000) ? 100 : 1)
-        return Interval(nanoseconds: min(long, 3_000_000_000))
+        let stall = diskStalledUntil > now ? diskStalledUntil - now : .zero
+        return Interval(nanoseconds: min(long, 3_000_000_000)) + stall
     }
 
     func completed(_ completions: [LogCompletion]) {
@@ -156,6 +196,7 @@ extension SimulatedProcess {
     func prepare(_ preparation: SegmentPreparation<VirtualDisk>) {
         var preparation = preparation
         thread(after: .milliseconds(2)) { [unowned self] in
+            let failedSyncs = disk.failedSyncs
             do throws(DiskFailure) {
                 if let segment = try preparation.step() {
                     log.prepared(segment)
@@ -165,7 +206,10 @@ extension SimulatedProcess {
                     prepare(preparation)
                 }
             } catch {
-                simulation.fail("log store", "\(node): \(error)")
+                guard disk.failedSyncs > failedSyncs else {
+                    return simulation.fail("log store", "\(node): \(error)")
+                }
+                log.preparationFailed(preparation.abandon(after: error))
             }
         }
     }
@@ -182,7 +226,7 @@ extension SimulatedProcess {
                     case .failure(let reason):
                         failure = reason
                         // An entry that was needed no more, or moved, may have been overwritten meanwhile.
-                        guard shard.isLive([location]) == [true], !simulation.rots(node) else { continue }
+                        guard shard.isLive([location]) == [true], !simulation.suspects.contains(node) else { continue }
                         return simulation.fail("log store", "\(node) cannot read: \(reason)")
                     }
                 }
@@ -208,6 +252,6 @@ extension SimulatedProcess {
     func entry(of group: GroupID, at index: LogIndex) -> Entry? {
         if let entry = shard.entryInMemory(of: group, at: index) { return entry }
         guard let location = shard.location(of: group, at: index) else { return nil }
-        return try? reader.read(location)
+        return disk.observed { try? reader.read(location) }
     }
 }

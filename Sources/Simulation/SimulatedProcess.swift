@@ -46,6 +46,10 @@ final class SimulatedProcess {
     var lastWrite = Instant.zero
     /// A disk that is slow at the moment takes so many times as long.
     var diskSlowness: UInt64 = 1
+    /// The disk answers nothing before this moment.
+    var diskStalledUntil = Instant.zero
+    /// The write before, if it went elsewhere.
+    var misdirection: Simulation.Misdirection?
 
     /// Where the write before stands in its file, for a planted bug.
     var lastFrame: Range<Int>?

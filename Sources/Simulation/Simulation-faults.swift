@@ -1,4 +1,3 @@
-import LogStore
 import Primitives
 import Replication
 
@@ -40,7 +39,7 @@ extension Simulation {
                 network.setSlowness(1, b, a)
             }
         }
-        chain(plan.bitRot) { [unowned self] in rot(plan.rottenNode) }
+        beginDamage()
         chain(.seconds(10)) { [unowned self] in skew(anyNode, to: random.next(below: 60_000)) }
         revive()
     }
@@ -58,21 +57,6 @@ extension Simulation {
         }
     }
 
-    /// A byte of an entry turns, in a segment that is sealed: what rots in the last frame cannot be told from a torn
-    /// write.
-    private func rot(_ node: NodeID) {
-        guard let process = process(node) else { return }
-        var locations: [EntryLocation] = []
-        for group in process.shard.replicaGroups {
-            locations += process.shard.locations(of: group).filter { $0.segment < process.log.activeSegment }
-        }
-        guard !locations.isEmpty else { return }
-        let location = locations[Int(random.next(below: UInt64(locations.count)))]
-        let place = Int(location.offset) + Int(random.next(below: UInt64(location.length)))
-        trace.note(node, "rot", UInt64(location.segment), UInt64(place))
-        disk(of: node).flip(segment: location.segment, at: place)
-    }
-
     /// Nobody hears the node any more, and soon it crashes.
     func mute(_ node: NodeID) {
         let others = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
@@ -85,7 +69,7 @@ extension Simulation {
         }
     }
 
-    private var anyNode: NodeID { NodeID(UInt16(1 + random.next(below: UInt64(Simulation.size)))) }
+    var anyNode: NodeID { NodeID(UInt16(1 + random.next(below: UInt64(Simulation.size)))) }
 
     private var anyPair: (NodeID, NodeID) {
         let a = anyNode
@@ -95,13 +79,13 @@ extension Simulation {
     }
 
     /// A time between the two, short ones more often.
-    private func some(_ low: Interval, _ high: Interval) -> Interval {
+    func some(_ low: Interval, _ high: Interval) -> Interval {
         let span = high.nanoseconds - low.nanoseconds
         return low + Interval(nanoseconds: min(random.next(below: span), random.next(below: span)))
     }
 
     /// Does something again and again, with this mean time between.
-    private func chain(_ mean: Interval?, _ action: @escaping () -> Void) {
+    func chain(_ mean: Interval?, _ action: @escaping () -> Void) {
         guard let mean else { return }
         scheduler.after(Interval(nanoseconds: random.next(below: 2 * mean.nanoseconds))) { [unowned self] in
             guard hasFaults else { return }

@@ -23,6 +23,16 @@ public final class Simulation {
     private(set) var operations: UInt64 = 0
     var crashes: UInt64 = 0
     var segmentsRetired: UInt64 = 0
+    var coverage = Coverage()
+    private var atlases: [FaultAtlas] = []
+    /// The node whose disk is being damaged.
+    var damagedNode = NodeID(1)
+    /// Nodes whose disk was damaged at some time.
+    var suspects: Set<NodeID> = []
+    /// The node whose store has lost records for good.
+    var lostNode: NodeID?
+    /// The file `store` of which one copy is damaged.
+    var damagedIdentity: DiskFileName?
     /// No leader is hunted before this moment, so that there is something to disturb.
     private var nextHunt = Instant.zero
     private var huntsLeft: UInt64 = 0
@@ -47,9 +57,11 @@ public final class Simulation {
         checker = Checker(self)
         for _ in 0..<Simulation.size {
             disks.append(VirtualDisk())
+            atlases.append(FaultAtlas())
             running.append(nil)
             skews.append(self.random.next(below: 5_000))
         }
+        damagedNode = anyNode
     }
 
     var now: Instant { scheduler.now }
@@ -68,8 +80,8 @@ public final class Simulation {
     /// The wall clock of a node is set anew.
     func skew(_ node: NodeID, to milliseconds: UInt64) { skews[Int(node.rawValue) - 1] = milliseconds }
 
-    /// Whether entries on the node's disk may be damaged.
-    func rots(_ node: NodeID) -> Bool { plan.bitRot != nil && plan.rottenNode == node }
+    func atlas(of node: NodeID) -> FaultAtlas { atlases[Int(node.rawValue) - 1] }
+    func setAtlas(of node: NodeID, _ change: (inout FaultAtlas) -> Void) { change(&atlases[Int(node.rawValue) - 1]) }
 
     func countOperation() { operations += 1 }
 
@@ -86,12 +98,18 @@ public final class Simulation {
         guard process(node) == nil else { return }
         let disk = disk(of: node)
         var entropy = SeededRandom(seed: random.next())
+        let readErrors = disk.readErrors
+        let failedSyncs = disk.failedSyncs
         do throws(LogStoreFailure) {
             var configuration = LogConfiguration(segmentSize: 256 << 10, firstSegmentSize: 64 << 10, readySegments: 1)
             configuration.frameLimit = 128 << 10
-            let (log, recovered) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &entropy)
+            plantBeforeStart(node)
+            defer { disk.skipsEqualWrites = false }
+            var (log, recovered) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &entropy)
+            count(recovered)
             checker.recovered(node, recovered)
             guard failure == nil else { return log.close() }
+            if plant == .lostRecordsVote { recovered.forgetLoss() }
             let peers = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
             let process = SimulatedProcess(
                 self, node: node, peers: peers, disk: disk, log: log, recovered: recovered, random: entropy)
@@ -99,11 +117,31 @@ public final class Simulation {
             trace.note(node, "start", UInt64(recovered.incarnation.rawValue), UInt64(recovered.report.records))
             process.start()
         } catch {
-            fail("recovery", "\(node): \(error)")
+            // A device that fails ends the process; the next start goes on.
+            guard disk.readErrors > readErrors || disk.failedSyncs > failedSyncs else {
+                return fail("recovery", "\(node): \(error)")
+            }
+            coverage.add(.failedStart)
+            trace.note(node, "failed start", 0, 0)
         }
     }
 
-    /// The process of a node ends without warning, and what its disk had not synced may be lost.
+    private func count(_ recovered: RecoveredStore) {
+        let report = recovered.report
+        if report.tornBytes > 0 { coverage.add(.tornTail) }
+        if report.damagedRecords > 0 { coverage.add(.damagedRecords) }
+        if report.readErrors > 0 { coverage.add(.readErrorAtStart) }
+        coverage.add(.repeatedDirectory, UInt64(report.repeatedDirectories))
+        coverage.add(.damagedFooter, UInt64(report.damagedFooters))
+        if !recovered.mayVote {
+            coverage.add(.lostRecords)
+        } else {
+            coverage.add(.groupWithoutVote, UInt64(recovered.groups.count { !$0.mayVote }))
+        }
+    }
+
+    /// The process of a node ends without warning. Its machine's page cache goes on, unless it ends, too: then what the
+    /// disk had not synced may be lost.
     func crash(_ node: NodeID, isMachine: Bool) {
         guard let process = process(node) else { return }
         crashes += 1
@@ -111,7 +149,12 @@ public final class Simulation {
         running[Int(node.rawValue) - 1] = nil
         network.lost(process, isMachine: isMachine)
         process.crash()
-        disk(of: node).crash(&random)
+        if isMachine {
+            let loss = disk(of: node).crash(&random)
+            if loss.sectors > 0 { coverage.add(.unsyncedSectors) }
+            if loss.directoryChanges > 0 { coverage.add(.directoryChanges) }
+        }
+        loseRecords(node)
     }
 
     /// A leader was elected, or has committed for the first time in its term: the moments at which a core that is wrong
@@ -152,11 +195,16 @@ public final class Simulation {
         advance(to: Simulation.start + options.duration)
         if failure == nil { finish() }
         let simulated = now - Simulation.start
+        for disk in disks {
+            coverage.add(.readError, disk.readErrors)
+            coverage.add(.failedSync, disk.failedSyncs)
+        }
         let result = SimulationResult(
             seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
             crashes: crashes, snapshotsTaken: checker.snapshots.taken,
             snapshotsInstalled: checker.snapshots.installed, segmentsRetired: segmentsRetired, repairs: checker.repairs,
-            confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, failure: failure)
+            confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, coverage: coverage,
+            failure: failure)
         for process in processes { process.crash() }
         scheduler.clear()
         return result
@@ -184,6 +232,8 @@ public final class Simulation {
         for number in 1...UInt16(Simulation.size) {
             let node = NodeID(number)
             process(node)?.diskSlowness = 1
+            disk(of: node).readErrorsLeft = 0
+            disk(of: node).failsNextSync = false
             start(node)
         }
         trace.tell("the faults are over")

@@ -16,6 +16,14 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case footerBeforeData = "footer-before-data"
     /// Relocated copies count as durable before fdatasync returned, so that their segment goes too early.
     case relocationBeforeFsync = "relocation-before-fsync"
+    /// A start takes damage for a torn tail: from the first bad frame on the log is cut.
+    case damageCut = "damage-cut"
+    /// A store that has lost records votes and leads as if nothing had happened.
+    case lostRecordsVote = "lost-records-vote"
+    /// After a failed fdatasync the next one counts for what the first was to bring to the disk.
+    case failedSyncRetried = "failed-sync-retried"
+    /// A start does not write the last frame once more: what the page cache shows counts as durable.
+    case pageCacheTrusted = "page-cache-trusted"
 }
 
 /// What one simulation is to do. Equal options give equal simulations, on every machine.
@@ -77,6 +85,8 @@ public struct SimulationResult: Sendable {
     public var events: UInt64
     /// The virtual time that passed.
     public var simulated: Interval
+    /// How often rare paths of the storage were reached.
+    public var coverage: Coverage
     /// The first broken invariant; nil when all held.
     public var failure: SimulationFailure?
 }

@@ -1,25 +1,39 @@
 import Primitives
 
-/// A disk in memory that loses what was not synced: at a crash every such sector is kept, lost or torn for itself.
+/// A disk in memory that loses what was not synced: when power fails, every such sector is kept, lost or torn for itself,
+/// a file that grew may be shorter, and of the directory's changes a prefix stays.
 ///
+/// What a process wrote survives the process: the page cache shows it to the next one, synced or not.
 /// Confined to the simulation's one thread.
 final class VirtualDisk: Disk, @unchecked Sendable {
-    struct File: Sendable { let number: Int }
+    struct File: Hashable, Sendable { let number: Int }
 
-    fileprivate struct Contents {
-        var bytes: [UInt8] = []
-        /// What is on the platter, as far as it differs: sectors written since the last sync, as they were before.
-        var overwritten: [Int: [UInt8]] = [:]
-        /// Length at the last sync.
-        var durableLength = 0
+    private enum DirectoryChange {
+        case created(String, Int)
+        case renamed(String, String)
+        case exchanged(String, String)
+        case removed(String)
     }
 
-    private static let sector = 512
+    static let sector = 512
 
-    private var files: [Contents] = []
-    /// Names as they are, and as they are durable.
+    private var files: [VirtualFile] = []
+    /// Names as they are, as they are durable, and what was done in between.
     private var names: [String: Int] = [:]
     private var durableNames: [String: Int] = [:]
+    private var changes: [DirectoryChange] = []
+
+    /// The next reads, so many, fail.
+    var readErrorsLeft = 0
+    /// The next sync fails, once.
+    var failsNextSync = false
+    /// Failures that the process has met.
+    private(set) var readErrors: UInt64 = 0
+    private(set) var failedSyncs: UInt64 = 0
+    /// For a planted bug: a write of what the page cache shows anyway does nothing.
+    var skipsEqualWrites = false
+
+    // MARK: Disk
 
     func list() throws(DiskFailure) -> [String] { names.keys.sorted() }
 
@@ -30,15 +44,21 @@ final class VirtualDisk: Disk, @unchecked Sendable {
 
     func create(_ name: String) throws(DiskFailure) -> File {
         guard names[name] == nil else { throw .system(errno: 17, operation: "create", file: name) }
-        files.append(Contents())
-        names[name] = files.count - 1
+        files.append(VirtualFile())
+        change(.created(name, files.count - 1))
         return File(number: files.count - 1)
     }
 
     func length(of file: File) throws(DiskFailure) -> Int { files[file.number].bytes.count }
 
     func read(_ file: File, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskFailure) -> Int {
-        files[file.number].bytes.withUnsafeBytes { bytes in
+        let isRefused = readErrorsLeft > 0
+        if isRefused { readErrorsLeft -= 1 }
+        guard !isRefused, !files[file.number].isUnreadable(offset..<offset + buffer.count) else {
+            readErrors += 1
+            throw .system(errno: 5, operation: "read", file: "\(file.number)")
+        }
+        return files[file.number].bytes.withUnsafeBytes { bytes in
             let start = min(offset, bytes.count)
             let count = min(buffer.count, bytes.count - start)
             guard count > 0 else { return 0 }
@@ -50,6 +70,7 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     func write(_ file: File, at offset: Int, _ parts: [Bytes]) throws(DiskFailure) {
         let count = parts.reduce(0) { $0 + $1.count }
         guard count > 0 else { return }
+        if skipsEqualWrites, shows(file, at: offset, parts) { return }
         files[file.number].prepare(offset..<offset + count)
         var place = offset
         files[file.number].bytes.withUnsafeMutableBytes { bytes in
@@ -63,89 +84,130 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     }
 
     func sync(_ file: File) throws(DiskFailure) {
-        files[file.number].overwritten.removeAll(keepingCapacity: true)
-        files[file.number].durableLength = files[file.number].bytes.count
-    }
-
-    /// For a planted bug: the sectors of that range are not on the platter yet.
-    func unsync(_ file: File, _ range: Range<Int>) {
-        for number in range.lowerBound / VirtualDisk.sector...(range.upperBound - 1) / VirtualDisk.sector {
-            files[file.number].overwritten[number] = []
+        guard !failsNextSync else {
+            failsNextSync = false
+            failedSyncs += 1
+            files[file.number].failSync()
+            throw .system(errno: 5, operation: "fdatasync", file: "\(file.number)")
         }
-    }
-
-    /// A byte on the platter turns.
-    func flip(segment: UInt32, at offset: Int) {
-        let digits = String(segment)
-        let name = "segment-" + String(repeating: "0", count: 10 - digits.count) + digits
-        guard let number = names[name], offset < files[number].bytes.count else { return }
-        files[number].bytes[offset] ^= 0x10
+        files[file.number].sync()
     }
 
     func close(_ file: File) {}
 
     func rename(_ name: String, to newName: String) throws(DiskFailure) {
-        guard let number = names.removeValue(forKey: name) else { throw .notFound(name) }
-        names[newName] = number
+        guard names[name] != nil else { throw .notFound(name) }
+        change(.renamed(name, newName))
     }
 
     func exchange(_ name: String, _ other: String) throws(DiskFailure) {
-        guard let first = names[name] else { throw .notFound(name) }
-        guard let second = names[other] else { throw .notFound(other) }
-        names[name] = second
-        names[other] = first
+        guard names[name] != nil else { throw .notFound(name) }
+        guard names[other] != nil else { throw .notFound(other) }
+        change(.exchanged(name, other))
     }
 
     func remove(_ name: String) throws(DiskFailure) {
-        guard names.removeValue(forKey: name) != nil else { throw .notFound(name) }
+        guard names[name] != nil else { throw .notFound(name) }
+        change(.removed(name))
     }
 
-    func syncDirectory() throws(DiskFailure) { durableNames = names }
+    func syncDirectory() throws(DiskFailure) {
+        durableNames = names
+        changes = []
+    }
 
-    /// The process, or the machine, stops: what was not synced is lost, kept or torn.
-    func crash(_ random: inout SeededRandom) {
-        for number in files.indices { files[number].crash(&random, sector: VirtualDisk.sector) }
-        // Unsynced changes of the directory come through all together or not at all.
-        if random.oneIn(2) { names = durableNames } else { durableNames = names }
+    private func change(_ change: DirectoryChange) {
+        changes.append(change)
+        VirtualDisk.apply(change, to: &names)
+    }
+
+    private static func apply(_ change: DirectoryChange, to names: inout [String: Int]) {
+        switch change {
+        case .created(let name, let number): names[name] = number
+        case .renamed(let name, let newName): names[newName] = names.removeValue(forKey: name)
+        case .exchanged(let name, let other):
+            let number = names[name]
+            names[name] = names[other]
+            names[other] = number
+        case .removed(let name): names[name] = nil
+        }
+    }
+
+    private func shows(_ file: File, at offset: Int, _ parts: [Bytes]) -> Bool {
+        var place = offset
+        for part in parts {
+            let range = place..<place + part.count
+            guard contents(file, range).elementsEqual(part.toArray()) else { return false }
+            place = range.upperBound
+        }
+        return true
+    }
+
+    // MARK: Faults
+
+    /// What a power failure took.
+    struct Loss {
+        var sectors = 0
+        var directoryChanges = 0
+    }
+
+    /// Power fails: what was not synced is lost, kept or torn.
+    func crash(_ random: inout SeededRandom) -> Loss {
+        var loss = Loss()
+        for number in files.indices { loss.sectors += files[number].crash(&random) }
+        // A journal brings the directory's changes to the disk in their order.
+        let kept = changes.isEmpty ? 0 : Int(random.next(below: UInt64(changes.count) + 1))
+        loss.directoryChanges = changes.count - kept
+        for change in changes[..<kept] { VirtualDisk.apply(change, to: &durableNames) }
+        names = durableNames
+        changes = []
         // What no name leads to any more is free space.
         let named = Set(names.values)
-        for number in files.indices where !named.contains(number) { files[number] = Contents() }
-    }
-}
-
-extension VirtualDisk.Contents {
-    /// Makes room for a write and keeps what it overwrites.
-    fileprivate mutating func prepare(_ range: Range<Int>) {
-        if bytes.count < range.upperBound {
-            bytes.append(contentsOf: repeatElement(0, count: range.upperBound - bytes.count))
-        }
-        for number in range.lowerBound / 512...(range.upperBound - 1) / 512 where overwritten[number] == nil {
-            let end = min(number * 512 + 512, durableLength)
-            overwritten[number] = number * 512 < end ? Array(bytes[number * 512..<end]) : []
-        }
+        for number in files.indices where !named.contains(number) { files[number] = VirtualFile() }
+        return loss
     }
 
-    fileprivate mutating func crash(_ random: inout SeededRandom, sector: Int) {
-        guard !overwritten.isEmpty || durableLength != bytes.count else { return }
-        let keepsLength = random.oneIn(2)
-        var longest = durableLength
-        for number in overwritten.keys.sorted() {
-            let start = number * sector
-            let end = min(start + sector, bytes.count)
-            let kept: Int
-            switch random.next(below: 3) {
-            case 0: kept = 0
-            case 1: kept = end - start
-            default: kept = Int(random.next(below: UInt64(end - start) + 1))
-            }
-            let before = overwritten[number] ?? []
-            for place in start + kept..<end {
-                bytes[place] = place - start < before.count ? before[place - start] : 0
-            }
-            if kept > 0 { longest = max(longest, start + kept) }
+    /// For a planted bug: the sectors of that range are not on the platter yet.
+    func unsync(_ file: File, _ range: Range<Int>) { files[file.number].unsync(range) }
+
+    /// The file of that name, if there is one.
+    func find(_ name: String) -> File? { names[name].map { File(number: $0) } }
+
+    func count(of file: File) -> Int { files[file.number].bytes.count }
+
+    /// What the page cache shows, whatever the device would say.
+    func contents(_ file: File, _ range: Range<Int>) -> [UInt8] {
+        Array(files[file.number].bytes[range.clamped(to: 0..<files[file.number].bytes.count)])
+    }
+
+    /// Other bytes stand in the file, on the platter, too; it does not grow.
+    func impose(_ bytes: [UInt8], on file: File, at offset: Int, except spared: Range<Int>? = nil) {
+        for (place, byte) in zip(offset..., bytes) where place < files[file.number].bytes.count {
+            if spared?.contains(place) ?? false { continue }
+            files[file.number].bytes[place] = byte
         }
-        if !keepsLength { bytes.removeLast(bytes.count - longest) }
-        overwritten = [:]
-        durableLength = bytes.count
+    }
+
+    /// The device does not give these sectors any more, until they are written.
+    func makeUnreadable(_ file: File, _ range: Range<Int>) { files[file.number].makeUnreadable(range) }
+
+    /// The file is gone for good.
+    func lose(_ name: String) {
+        names[name] = nil
+        durableNames[name] = nil
+        changes.removeAll { change in
+            switch change {
+            case .created(let other, _), .removed(let other), .renamed(_, let other): other == name
+            case .exchanged: false
+            }
+        }
+    }
+
+    /// Lets somebody look who is no part of the cluster: errors that pass do not meet him.
+    func observed<T>(_ body: () -> T) -> T {
+        let left = readErrorsLeft
+        readErrorsLeft = 0
+        defer { readErrorsLeft = left }
+        return body()
     }
 }

@@ -41,6 +41,7 @@ struct SimulateCommand: ParsableCommand {
             for bug in PlantedBug.allCases { print(bug.rawValue) }
             return
         }
+        var coverage = Coverage()
         for seed in seed.map({ $0...$0 }) ?? seeds?.range ?? 1...1 {
             let result = simulate(seed)
             if let failure = result.failure {
@@ -54,7 +55,9 @@ struct SimulateCommand: ParsableCommand {
                 try fail(seed, "determinism: two runs differ")
             }
             report(result)
+            coverage.add(result.coverage)
         }
+        report(coverage)
         if let plant {
             print("\(plant.rawValue) was not caught")
             throw ExitCode.failure
@@ -77,6 +80,14 @@ struct SimulateCommand: ParsableCommand {
         let load = "ops=\(result.operations) confirmed=\(result.confirmed) events=\(result.events)"
         let padding = String(repeating: "0", count: 16 - hash.count)
         print("seed \(result.seed) ok hash=\(padding)\(hash) \(load) \(faults) \(storage)")
+    }
+
+    private func report(_ coverage: Coverage) {
+        print("reached:")
+        for point in CoveragePoint.allCases {
+            let count = String(coverage[point])
+            print(String(repeating: " ", count: max(0, 9 - count.count)) + count + " " + point.rawValue)
+        }
     }
 
     private func fail(_ seed: UInt64, _ reason: String) throws -> Never {
