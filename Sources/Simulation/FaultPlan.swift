@@ -19,8 +19,6 @@ struct FaultPlan {
     var hasUnreadableSectors = false
     /// One write in so many of the damaged node goes elsewhere; 0 for never.
     var misdirection: UInt64 = 0
-    /// The damaged node loses for once what no copy makes good.
-    var losesRecords = false
     /// A read fails and succeeds when it is tried again.
     var readErrors: Interval?
     /// An fdatasync fails.
@@ -80,7 +78,6 @@ struct FaultPlan {
         damage = maybe(50, 50, 3_000)
         hasUnreadableSectors = random.oneIn(2)
         if damage != nil && random.oneIn(2) { misdirection = 10 << random.next(below: 6) }
-        losesRecords = damage != nil && random.oneIn(8)
         readErrors = maybe(40, 50, 3_000)
         syncFailure = maybe(30, 3_000, 20_000)
         diskStall = maybe(30, 3_000, 15_000)

@@ -154,7 +154,9 @@ extension Simulation {
 
     /// What no copy makes good: the node's store has lost records whose identity nobody knows. At most once in a run.
     func loseRecords(_ node: NodeID) {
-        guard plan.losesRecords, lostNode == nil, node == damagedNode, random.oneIn(3) else { return }
+        guard options.losesRecords, plan.damage != nil, lostNode == nil, hasFaults, node == damagedNode,
+            random.oneIn(8)
+        else { return }
         let disk = disk(of: node)
         let atlas = atlas(of: node)
         let used = atlas.segments.filter { !$0.frames.isEmpty && disk.find(FaultAtlas.name(of: $0.number)) != nil }

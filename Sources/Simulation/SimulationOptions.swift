@@ -34,17 +34,20 @@ public struct SimulationOptions: Sendable {
     public var duration: Interval
     /// The bug to put in.
     public var plant: PlantedBug?
+    /// The damaged node may lose what no copy makes good, and with it its vote for good; it may if a bug needs it, too.
+    public var losesRecords: Bool
     /// Called with each line of the trace, when set.
     public var traceLine: (@Sendable (String) -> Void)?
 
     /// A run of `seed`; a minute under faults unless told otherwise.
     public init(
-        seed: UInt64, duration: Interval = .seconds(60), plant: PlantedBug? = nil,
+        seed: UInt64, duration: Interval = .seconds(60), plant: PlantedBug? = nil, losesRecords: Bool = false,
         traceLine: (@Sendable (String) -> Void)? = nil
     ) {
         self.seed = seed
         self.duration = duration
         self.plant = plant
+        self.losesRecords = losesRecords || plant == .lostRecordsVote
         self.traceLine = traceLine
     }
 }

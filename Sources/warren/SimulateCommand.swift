@@ -26,6 +26,9 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "Puts a bug into the cluster; see --list-bugs.")
     var plant: PlantedBug?
 
+    @Flag(help: "Lets one node's store lose records for good, and with them its vote.")
+    var loseRecords = false
+
     @Flag(help: "Lists the bugs that can be planted.")
     var listBugs = false
 
@@ -68,7 +71,8 @@ struct SimulateCommand: ParsableCommand {
         let printed: @Sendable (String) -> Void = { print($0) }
         let listener = trace ? printed : nil
         return Simulation(
-            SimulationOptions(seed: seed, duration: time.interval, plant: plant, traceLine: listener)
+            SimulationOptions(
+                seed: seed, duration: time.interval, plant: plant, losesRecords: loseRecords, traceLine: listener)
         ).run()
     }
 
@@ -95,7 +99,7 @@ struct SimulateCommand: ParsableCommand {
         let milliseconds = time.interval.nanoseconds / 1_000_000
         print(
             "replay: warren simulate --seed \(seed) --for \(milliseconds)ms --trace"
-                + (checkDeterminism ? " --check-determinism" : ""))
+                + (checkDeterminism ? " --check-determinism" : "") + (loseRecords ? " --lose-records" : ""))
         throw ExitCode.failure
     }
 
