@@ -99,6 +99,7 @@ extension SimulatedProcess {
         } catch {
             guard simulation.plant == .failedSyncRetried else { throw error }
             try disk.sync(frame.file)
+            simulation.losePower(node)
         }
     }
 

@@ -177,9 +177,14 @@ extension Simulation {
         scheduler.after(some(.milliseconds(1), .seconds(2))) { [unowned self] in
             guard hasFaults else { return }
             start(node)
-            scheduler.after(some(.milliseconds(1), .seconds(1))) { [unowned self] in
-                if hasFaults { crash(node, isMachine: true) }
-            }
+            losePower(node)
+        }
+    }
+
+    /// Soon the node's machine ends.
+    func losePower(_ node: NodeID) {
+        scheduler.after(some(.milliseconds(1), .seconds(1))) { [unowned self] in
+            if hasFaults { crash(node, isMachine: true) }
         }
     }
 
