@@ -9,8 +9,10 @@ struct StatusCommand: NodeCommand {
     @OptionGroup var connection: NodeOptions
 
     @Flag(
-        help: "Shows what the last start of the node that is asked read for each queue, and how long it took. "
-            + "Exit 0 only when every queue has caught up.")
+        help: """
+            Shows what the last start of the node that is asked read for each queue, and how long it took. Exit 0 only \
+            when every queue has caught up.
+            """)
     var recovery = false
 
     @Option(help: "table or json.")

@@ -53,6 +53,7 @@ final class RefusingDisk: Disk {
     func sync(_ file: File) throws(DiskFailure) { try memory.sync(file) }
     func close(_ file: File) {}
     func rename(_ name: String, to newName: String) throws(DiskFailure) { try memory.rename(name, to: newName) }
+    func exchange(_ name: String, _ other: String) throws(DiskFailure) { try memory.exchange(name, other) }
     func remove(_ name: String) throws(DiskFailure) { try memory.remove(name) }
     func syncDirectory() throws(DiskFailure) { try memory.syncDirectory() }
 }
