@@ -30,15 +30,14 @@ struct SnapshotReplay {
         }
     }
 
-    /// The newest snapshot of which everything is intact, and the mark with the highest index of the newer ones, which
-    /// are not.
+    /// The newest snapshot of which everything is intact, and of the marks behind its index the highest. That one may be
+    /// older: a replica that lost a snapshot, and begins anew, takes others at lower indices.
     func current(payload: (RecoveredItem) -> Bytes?) -> (snapshot: FoundSnapshot?, unusable: RecoveredItem?) {
-        var unusable: RecoveredItem?
-        for mark in marks.reversed() {
-            if let snapshot = whole(mark, payload: payload) { return (snapshot, unusable) }
-            if mark.item.index > unusable?.item.index ?? 0 { unusable = mark }
-        }
-        return (nil, unusable)
+        var snapshot: FoundSnapshot?
+        for mark in marks.reversed() where snapshot == nil { snapshot = whole(mark, payload: payload) }
+        let index = snapshot?.recovered.index.rawValue ?? 0
+        let unusable = marks.filter { $0.item.index > index }.max { $0.item.index < $1.item.index }
+        return (snapshot, unusable)
     }
 
     private func whole(_ item: RecoveredItem, payload: (RecoveredItem) -> Bytes?) -> FoundSnapshot? {

@@ -38,8 +38,8 @@ public enum PeerFrameFailure: Error, Hashable, Sendable {
 /// One unit on a peer connection: a header of 12 bytes and a payload.
 ///
 /// The header is, little-endian, the payload's length (u32), a CRC-32C (u32) over everything but itself, the kind (u8),
-/// flags (u8) and 16 zero bits. Flags: bit 0, more chunks of this message follow; bit 1, from protocol 2 on, this is the
-/// first of them, and its payload begins with the whole message's length (u32).
+/// flags (u8) and 16 zero bits. Flags: bit 0, more chunks of this message follow; bit 1, from protocol 2 on, this is
+/// the first of them, and its payload begins with the whole message's length (u32).
 public struct PeerFrame: Sendable {
     /// Bytes of the header.
     public static let headerSize = 12

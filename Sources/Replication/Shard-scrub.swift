@@ -22,7 +22,8 @@ extension Shard {
             output.records.append(.groupCreated(group: replica.group, replica.descriptor.encoded()))
         case .configuration: writeNote(replica)
         case .snapshot:
-            guard !replica.needsSnapshot else { return }
+            // A replica that could not read it at the start has nothing to put in its place: a leader's snapshot will.
+            guard !replica.needsSnapshot, replica.applied > .zero else { return }
             replica.needsSnapshot = true
             renewSnapshot(replica)
         }

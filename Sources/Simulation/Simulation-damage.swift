@@ -169,8 +169,8 @@ extension Simulation {
         disk.impose([UInt8](repeating: 0xA5, count: 4_096), on: file, at: 0)
     }
 
-    /// An fdatasync failed. The process ends; whoever starts it again may find everything in the page cache, until power
-    /// fails.
+    /// An fdatasync failed. The process ends; whoever starts it again may find everything in the page cache, until
+    /// power fails.
     func syncFailed(_ node: NodeID) {
         crash(node, isMachine: false)
         guard random.oneIn(2) else { return }

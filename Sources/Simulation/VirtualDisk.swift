@@ -1,7 +1,7 @@
 import Primitives
 
-/// A disk in memory that loses what was not synced: when power fails, every such sector is kept, lost or torn for itself,
-/// a file that grew may be shorter, and of the directory's changes a prefix stays.
+/// A disk in memory that loses what was not synced: when power fails, every such sector is kept, lost or torn for
+/// itself, a file that grew may be shorter, and of the directory's changes a prefix stays.
 ///
 /// What a process wrote survives the process: the page cache shows it to the next one, synced or not.
 /// Confined to the simulation's one thread.

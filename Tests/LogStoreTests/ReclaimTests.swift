@@ -293,6 +293,11 @@ import Testing
         }
         // The segment with the mark went, too.
         #expect(retired.contains(segment))
+        // One at a lower index, of a replica that begins anew, does not heal it: what was there is still missing.
+        var anew = try HostedLog(disk: hosted.disk, nextGroup: 2)
+        try anew.write { _ in LogHost.snapshotRecords(1, at: 40, term: 1, bytes: [1], chunk: 1, live: []) }
+        let short = try #require(try HostedLog(disk: hosted.disk, nextGroup: 2).store.groups.first)
+        #expect(!short.mayVote && !short.mayLead && short.snapshot?.index == LogIndex(40))
         // Another snapshot heals it.
         var healed = try HostedLog(disk: hosted.disk, nextGroup: 2)
         try healed.write { _ in LogHost.snapshotRecords(1, at: 70, term: 1, bytes: [1], chunk: 1, live: []) }

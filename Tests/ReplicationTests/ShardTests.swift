@@ -214,8 +214,9 @@ import Topology
         let index = try #require(nodes.topology(of: 2)?.lastIndex)
         let location = try damage(index, at: 2, nodes)
         #expect(
-            nodes.events[NodeID(2)]?.suffix(2) == [
-                .entryDamaged(.topology, index, at: location), .entryRepaired(.topology, index),
+            nodes.events[NodeID(2)]?.suffix(3) == [
+                .entryDamaged(.topology, index, at: location), .snapshotTaken(.topology, index),
+                .entryRepaired(.topology, index),
             ])
         #expect(nodes[2].repairs.found == 1 && nodes[2].repairs.repaired == 1)
     }
