@@ -30,8 +30,8 @@ struct SnapshotReplay {
         }
     }
 
-    /// The newest snapshot of which everything is intact, and of the marks behind its index the highest. That one may be
-    /// older: a replica that lost a snapshot, and begins anew, takes others at lower indices.
+    /// The newest snapshot of which everything is intact, and of the marks behind its index the highest. That one may
+    /// be older: a replica that lost a snapshot, and begins anew, takes others at lower indices.
     func current(payload: (RecoveredItem) -> Bytes?) -> (snapshot: FoundSnapshot?, unusable: RecoveredItem?) {
         var snapshot: FoundSnapshot?
         for mark in marks.reversed() where snapshot == nil { snapshot = whole(mark, payload: payload) }

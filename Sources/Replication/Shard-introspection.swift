@@ -63,6 +63,9 @@ extension Shard {
     /// Where the entry lies on disk, once it is durable.
     package func location(of group: GroupID, at index: LogIndex) -> EntryLocation? { replicas[group]?.locations[index] }
 
+    /// Whether the entry may still be asked for.
+    package func isOwed(_ location: EntryLocation) -> Bool { replicas[location.group]?.isOwed(location.index) ?? false }
+
     /// The queue's state machine.
     package func machine(of group: GroupID) -> QueueMachine? { replicas[group]?.queue }
 

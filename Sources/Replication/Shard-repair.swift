@@ -99,8 +99,7 @@ extension Shard {
     /// Asks the next member in turn for what is damaged.
     func askForRepair(_ replica: Replica) {
         replica.damaged.forget { index in
-            index > replica.raft.lastIndex
-                || (index > .zero && index <= replica.locations.base && !replica.refersTo(index))
+            index > replica.raft.lastIndex || (index > .zero && !replica.isOwed(index))
         }
         guard !replica.damaged.isEmpty else { return repairFinished(replica) }
         activate(replica)
@@ -202,6 +201,9 @@ extension Replica {
     func isStuck(before index: LogIndex) -> Bool {
         applied < index && index <= raft.commit && (isStateMissing || damaged.contains(applied.next))
     }
+
+    /// Whether the machine or a follower may ask for the entry: at or below the base only what is still referred to.
+    func isOwed(_ index: LogIndex) -> Bool { index > locations.base || refersTo(index) }
 
     /// Whether the machine needs the entry.
     func refersTo(_ index: LogIndex) -> Bool {

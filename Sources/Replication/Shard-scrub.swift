@@ -8,7 +8,9 @@ extension Shard {
     public func scrubbed(_ report: ScrubReport, now: Instant) {
         self.now = now
         for location in report.entries {
-            guard let replica = replicas[location.group], !replica.damaged.contains(location.index) else { continue }
+            guard let replica = replicas[location.group], replica.isOwed(location.index),
+                !replica.damaged.contains(location.index)
+            else { continue }
             noteDamage(replica, location)
         }
         for record in report.records {

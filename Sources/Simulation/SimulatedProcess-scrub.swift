@@ -21,7 +21,7 @@ extension SimulatedProcess {
         for group in shard.replicaGroups {
             let locations = shard.locations(of: group).filter { $0.segment < log.activeSegment }
             for (location, result) in zip(locations, reader.read(locations)) {
-                if case .failure = result { return location }
+                if case .failure = result, shard.isOwed(location) { return location }
             }
         }
         return nil

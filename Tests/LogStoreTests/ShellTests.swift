@@ -231,7 +231,7 @@ private final class SharedHost: Sendable {
         let spaces = Inbox<LogSpace>()
         let writer = try stalling(disk, ready: 2, completions, spaces)
         // More than the first segment holds, less than there is.
-        for index in 1...20 as ClosedRange<UInt64> {
+        for index in 1...10 as ClosedRange<UInt64> {
             writer.submit([.entry(entry(index, size: 900))], ticket: index)
             _ = await completions.wait(for: Int(index))
         }
