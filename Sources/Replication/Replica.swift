@@ -122,6 +122,8 @@ enum ReadPurpose: Hashable {
     case snapshot(to: NodeID, after: LogIndex)
     /// Entries that another member's disk lost.
     case repair(of: NodeID)
+    /// Whether what is counted on is there.
+    case verification
 }
 
 /// Entries read from disk.

@@ -26,18 +26,26 @@ extension Shard {
         }
         guard locations.first?.index == index else { return }
         guard !locations.isEmpty else { return }
+        window.reading = request(locations, of: replica.group, for: purpose)
+        replica.windows[purpose] = window
+    }
+
+    /// - Returns: the read's number.
+    @discardableResult
+    func request(_ locations: [EntryLocation], of group: GroupID, for purpose: ReadPurpose) -> UInt64 {
         let id = nextRead
         nextRead += 1
-        window.reading = id
-        replica.windows[purpose] = window
-        reads[id] = PendingRead(group: replica.group, purpose: purpose, locations: locations)
+        reads[id] = PendingRead(group: group, purpose: purpose, locations: locations)
         output.reads.append(ReadRequest(id: id, locations: locations))
+        return id
     }
 
     /// Entries were read, or could not be.
     public func readCompleted(_ id: UInt64, _ result: Result<[Entry], EntryReadFailure>, now: Instant) {
         self.now = now
-        guard let pending = reads.removeValue(forKey: id), let replica = replicas[pending.group] else { return }
+        guard let pending = reads.removeValue(forKey: id) else { return }
+        if pending.purpose == .verification { return verified(result) }
+        guard let replica = replicas[pending.group] else { return }
         if case .snapshot(let node, let after) = pending.purpose {
             return snapshotPartRead(id, result, replica, to: node, after: after)
         }
@@ -54,7 +62,7 @@ extension Shard {
             case .apply, .delivery: readRetries.insert(pending.group, at: window.retryAt)
             // What waited is sent again with the next retransmission.
             case .follower(let node): replica.waitingAppends[node] = nil
-            case .snapshot, .repair: break
+            case .snapshot, .repair, .verification: break
             }
             if case .damaged(let location) = failure { noteDamage(replica, location) }
             if !hasMoved { output.events.append(.readFailed(pending.group, "\(failure)")) }
@@ -67,7 +75,7 @@ extension Shard {
         switch pending.purpose {
         case .apply, .delivery: enqueue(replica)
         case .follower(let node): sendWaitingAppends(replica, to: node)
-        case .snapshot, .repair: break
+        case .snapshot, .repair, .verification: break
         }
     }
 

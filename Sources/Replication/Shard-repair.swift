@@ -147,10 +147,7 @@ extension Shard {
             size += Int(location.length)
         }
         guard !locations.isEmpty else { return }
-        let id = nextRead
-        nextRead += 1
-        reads[id] = PendingRead(group: group, purpose: .repair(of: node), locations: locations)
-        output.reads.append(ReadRequest(id: id, locations: locations))
+        request(locations, of: group, for: .repair(of: node))
     }
 
     /// The entries that another member asked for were read.

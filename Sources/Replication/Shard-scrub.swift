@@ -16,6 +16,48 @@ extension Shard {
         for record in report.records {
             if let replica = replicas[record.group] { writeAnew(record, replica) }
         }
+        if !report.problems.isEmpty { verifyEntries(in: report.segment) }
+    }
+
+    /// A segment whose own structure is damaged may hold entries that the scrub does not know of: all that are counted on
+    /// there are read.
+    private func verifyEntries(in segment: UInt32) {
+        guard unverified.isEmpty else { return }
+        for group in groups {
+            replicas[group]?.locations.forEach { location in
+                if location.segment == segment { unverified.append(location) }
+            }
+        }
+        verifyNext()
+    }
+
+    /// Reads the next entries to verify, those of one group and of so many bytes at once.
+    private func verifyNext() {
+        guard !isVerifying, let first = unverified.first else { return }
+        var batch: [EntryLocation] = []
+        var size = 0
+        for location in unverified {
+            guard location.group == first.group, batch.isEmpty || size < configuration.readAhead else { break }
+            batch.append(location)
+            size += Int(location.length)
+        }
+        isVerifying = true
+        request(batch, of: first.group, for: .verification)
+    }
+
+    /// Entries were read to verify them.
+    func verified(_ result: Result<[Entry], EntryReadFailure>) {
+        isVerifying = false
+        switch result {
+        case .success(let entries): unverified.removeFirst(min(entries.count, unverified.count))
+        case .failure(let failure):
+            let location = unverified.removeFirst()
+            guard case .damaged = failure, let replica = replicas[location.group], replica.isOwed(location.index),
+                !replica.damaged.contains(location.index)
+            else { break }
+            noteDamage(replica, location)
+        }
+        verifyNext()
     }
 
     private func writeAnew(_ record: DamagedRecord, _ replica: Replica) {

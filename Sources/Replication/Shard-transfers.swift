@@ -82,12 +82,8 @@ extension Shard {
         guard outgoing.reading[node] == nil else { return }
         let locations = livePart(of: outgoing, in: replica, after: after)
         guard locations.isEmpty else {
-            let id = nextRead
-            nextRead += 1
+            let id = request(locations, of: replica.group, for: .snapshot(to: node, after: after))
             replica.outgoingSnapshot?.reading[node] = id
-            reads[id] = PendingRead(
-                group: replica.group, purpose: .snapshot(to: node, after: after), locations: locations)
-            output.reads.append(ReadRequest(id: id, locations: locations))
             return
         }
         if after < name.index {

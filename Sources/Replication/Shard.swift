@@ -54,6 +54,9 @@ public final class Shard {
     var barriers = DurabilityBarriers()
     var nextRead: UInt64 = 1
     var reads: [UInt64: PendingRead] = [:]
+    /// Places in damaged segments that are to be read, in the order of their groups.
+    var unverified: [EntryLocation] = []
+    var isVerifying = false
     var nextSnapshotWork: UInt64 = 1
     var snapshotWork: [UInt64: (group: GroupID, purpose: SnapshotPurpose)] = [:]
     /// Looked up by context only, never iterated.

@@ -387,7 +387,7 @@ final class Checker {
             return
         }
         committed.checksum = checksum
-        guard let entry = process.entry(of: group, at: index) else {
+        guard let entry = process.entry(of: group, at: index) ?? entryElsewhere(group, index, committed.term) else {
             return fail("checker", "\(process.node) applied \(index) of \(group), which cannot be read")
         }
         if group == .topology {
@@ -396,6 +396,14 @@ final class Checker {
         } else {
             apply(entry)
         }
+    }
+
+    /// The entry from whoever has it, when the disk of the one who applied it lost it since.
+    private func entryElsewhere(_ group: GroupID, _ index: LogIndex, _ term: Term) -> Entry? {
+        for process in simulation.processes where process.shard.term(of: group, at: index) == term {
+            if let entry = process.entry(of: group, at: index) { return entry }
+        }
+        return nil
     }
 
     private func apply(_ entry: Entry) {
