@@ -218,7 +218,9 @@ public struct NodeLog<D: Disk>: Sendable {
         parts.append(writer.take())
         parts.append(contentsOf: draft.payloads)
         var padding = ByteWriter()
-        padding.writeZeros(header.end - header.offset - header.length)
+        // Whole pages: one that is not in memory would have to be read before a part of it can be written.
+        let end = min(align(header.end, to: SegmentHeader.pageSize), max(header.end, active.fileLength))
+        padding.writeZeros(end - header.offset - header.length)
         parts.append(padding.take())
         draft.payloads = []
         draft.settle(segment: header.segment, recordsOffset: header.offset + header.headLength)

@@ -30,6 +30,8 @@ struct SegmentHeader: Hashable, Sendable {
     /// Bytes in front of the first frame.
     static let size = 4_096
     static let alignment = 512
+    /// What the kernel keeps in memory as one.
+    static let pageSize = 4_096
     static let version: UInt16 = 1
     static let encodedSize = 64
     static let copyStride = 2_048

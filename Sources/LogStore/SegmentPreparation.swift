@@ -102,6 +102,9 @@ public struct SegmentPreparation<D: Disk>: Sendable {
     }
 
     private mutating func finish(_ file: D.File) throws(DiskFailure) -> PreparedSegment<D.File> {
+        // Frames are shorter than the stretches in which the kernel keeps what was written here: it would take the whole
+        // stretch for changed with each of them.
+        disk.evict(file, at: 0, count: size)
         try disk.rename(temporaryName, to: name)
         place = .final
         try disk.syncDirectory()
