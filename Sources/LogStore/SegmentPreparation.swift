@@ -102,7 +102,7 @@ public struct SegmentPreparation<D: Disk>: Sendable {
     }
 
     private mutating func finish(_ file: D.File) throws(DiskFailure) -> PreparedSegment<D.File> {
-        // Frames are shorter than the stretches in which the kernel keeps what was written here: it would take the whole
+        // Frames are shorter than the stretches in which the kernel keeps what was written here: it would take a whole
         // stretch for changed with each of them.
         disk.evict(file, at: 0, count: size)
         try disk.rename(temporaryName, to: name)

@@ -19,8 +19,8 @@ extension Shard {
         if !report.problems.isEmpty { verifyEntries(in: report.segment) }
     }
 
-    /// A segment whose own structure is damaged may hold entries that the scrub does not know of: all that are counted on
-    /// there are read.
+    /// A segment whose own structure is damaged may hold entries that the scrub does not know of: all that are counted
+    /// on there are read.
     private func verifyEntries(in segment: UInt32) {
         guard unverified.isEmpty else { return }
         for group in groups {
