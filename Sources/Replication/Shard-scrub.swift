@@ -7,16 +7,19 @@ extension Shard {
     /// Damage in a cold segment. To be called in the order of the node log's completions.
     public func scrubbed(_ report: ScrubReport, now: Instant) {
         self.now = now
-        for location in report.entries {
-            guard let replica = replicas[location.group], replica.isOwed(location.index),
-                !replica.damaged.contains(location.index)
-            else { continue }
-            noteDamage(replica, location)
-        }
+        for location in report.entries { noteDamage(at: location) }
         for record in report.records {
             if let replica = replicas[record.group] { writeAnew(record, replica) }
         }
         if !report.problems.isEmpty { verifyEntries(in: report.segment) }
+    }
+
+    /// An entry is damaged: news only while it may still be asked for and is not being asked for already.
+    private func noteDamage(at location: EntryLocation) {
+        guard let replica = replicas[location.group], replica.isOwed(location.index),
+            !replica.damaged.contains(location.index)
+        else { return }
+        noteDamage(replica, location)
     }
 
     /// A segment whose own structure is damaged may hold entries that the scrub does not know of: all that are counted
@@ -52,10 +55,7 @@ extension Shard {
         case .success(let entries): unverified.removeFirst(min(entries.count, unverified.count))
         case .failure(let failure):
             let location = unverified.removeFirst()
-            guard case .damaged = failure, let replica = replicas[location.group], replica.isOwed(location.index),
-                !replica.damaged.contains(location.index)
-            else { break }
-            noteDamage(replica, location)
+            if case .damaged = failure { noteDamage(at: location) }
         }
         verifyNext()
     }
@@ -76,8 +76,7 @@ extension Shard {
     }
 
     /// Takes a snapshot in the place of one that is damaged on this disk, or writes the same again; later, if it
-    /// cannot be
-    /// now.
+    /// cannot be now.
     func renewSnapshot(_ replica: Replica) {
         stayActive(replica)
         if nextSweep == .distantFuture { nextSweep = now + configuration.sweepInterval }
