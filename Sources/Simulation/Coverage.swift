@@ -18,6 +18,8 @@ public enum CoveragePoint: String, CaseIterable, Sendable {
     case failedSync = "failed syncs"
     case failedStart = "starts that failed"
     case stall = "disk stalls"
+    case fullDisk = "writes that a full disk refused"
+    case refusedSegment = "segments that a full disk refused"
     case healedNode = "damaged nodes that became whole"
 }
 

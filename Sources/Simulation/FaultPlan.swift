@@ -25,6 +25,8 @@ struct FaultPlan {
     var syncFailure: Interval?
     /// A disk answers nothing for a while.
     var diskStall: Interval?
+    /// A disk takes no more than what it has.
+    var fullDisk: Interval?
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
     var leaderHunt: UInt64 = 0
     /// New leaders are muted, and hit at their first commit.
@@ -84,5 +86,7 @@ struct FaultPlan {
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
         if random.oneIn(2) { shard.inlineStateLimit = 0 }
+        fullDisk = maybe(40, 2_000, 12_000)
+        if random.oneIn(3) { shard.backlogLimit = 4_096 << random.next(below: 8) }
     }
 }

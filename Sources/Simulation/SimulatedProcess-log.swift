@@ -59,26 +59,46 @@ extension SimulatedProcess {
     /// One round of the log writer: write, then fdatasync, each a step that a crash can come between.
     func write() {
         guard !isWriting else { return }
+        isWriting = true
+        nextFrame()
+    }
+
+    private func nextFrame() {
         let frame: FrameWrite<VirtualDisk.File>?
         let failedSyncs = disk.failedSyncs
         do throws(LogStoreFailure) {
             frame = try log.prepareFrame()
         } catch {
             if disk.failedSyncs > failedSyncs { return simulation.syncFailed(node) }
-            return simulation.fail("log store", "\(node): \(error)")
+            guard error.isOutOfSpace else { return simulation.fail("log store", "\(node): \(error)") }
+            return waitForSpace { [unowned self] in nextFrame() }
         }
-        guard let frame else { return attest() }
-        isWriting = true
-        writeBegan = now
-        thread(after: scaled(simulation.plan.write)) { [unowned self] in
-            let misdirected = misdirection(of: frame)
-            do throws(DiskFailure) {
-                try disk.write(frame.file, at: frame.offset, frame.parts)
-            } catch {
-                return simulation.fail("log store", "\(node): \(error)")
-            }
-            thread(after: scaled(simulation.plan.sync)) { [unowned self] in synced(frame, misdirected) }
+        guard let frame else {
+            isWriting = false
+            writeBegan = nil
+            return attest()
         }
+        if writeBegan == nil { writeBegan = now }
+        thread(after: scaled(simulation.plan.write)) { [unowned self] in put(frame) }
+    }
+
+    private func put(_ frame: FrameWrite<VirtualDisk.File>) {
+        let misdirected = misdirection(of: frame)
+        do throws(DiskFailure) {
+            try disk.write(frame.file, at: frame.offset, frame.parts)
+        } catch {
+            guard error.isOutOfSpace else { return simulation.fail("log store", "\(node): \(error)") }
+            return waitForSpace { [unowned self] in put(frame) }
+        }
+        thread(after: scaled(simulation.plan.sync)) { [unowned self] in synced(frame, misdirected) }
+    }
+
+    /// A full disk holds the log up; its age counts from the first attempt.
+    private func waitForSpace(_ again: @escaping () -> Void) {
+        simulation.coverage.add(.fullDisk)
+        if writeBegan == nil { writeBegan = now }
+        log.isShortOfSpace = true
+        thread(after: .milliseconds(20), again)
     }
 
     /// What it takes to make the write one that went elsewhere, if that is its fate.
@@ -125,6 +145,7 @@ extension SimulatedProcess {
         isWriting = false
         writeBegan = nil
         lastWrite = now
+        log.isShortOfSpace = lacksSegments
         let completions = log.frameDurable(frame)
         let relocations = log.takeRelocations()
         if !completions.isEmpty || !relocations.isEmpty {
@@ -135,7 +156,7 @@ extension SimulatedProcess {
                 setNeedsFlush()
             }
         }
-        if let preparation = log.beginPreparation() { prepare(preparation) }
+        beginPreparation()
         write()
     }
 
@@ -149,8 +170,8 @@ extension SimulatedProcess {
         do throws(LogStoreFailure) {
             progress = try log.reclaimStep { shard.isLive($0) }
         } catch {
-            // It is tried again, as production does; only a device that fails is a reason.
-            guard disk.failedSyncs > failedSyncs || disk.readErrors > readErrors else {
+            // It is tried again, as production does; only a device that fails or is full is a reason.
+            guard error.isOutOfSpace || disk.failedSyncs > failedSyncs || disk.readErrors > readErrors else {
                 return simulation.fail("log store", "\(node) cannot reclaim: \(error)")
             }
             return loop(after: .seconds(1)) { [unowned self] in reclaim() }
@@ -194,25 +215,39 @@ extension SimulatedProcess {
         }
     }
 
-    func prepare(_ preparation: SegmentPreparation<VirtualDisk>) {
+    func beginPreparation() {
+        if now >= nextPreparation, let preparation = log.beginPreparation() { prepare(preparation) }
+    }
+
+    private func prepare(_ preparation: SegmentPreparation<VirtualDisk>) {
         var preparation = preparation
         thread(after: .milliseconds(2)) { [unowned self] in
             let failedSyncs = disk.failedSyncs
             do throws(DiskFailure) {
                 if let segment = try preparation.step() {
                     log.prepared(segment)
-                    if let next = log.beginPreparation() { prepare(next) }
+                    setLacksSegments(false)
+                    beginPreparation()
                     wakeWriter()
                 } else {
                     prepare(preparation)
                 }
             } catch {
-                guard disk.failedSyncs > failedSyncs else {
+                guard disk.failedSyncs > failedSyncs || error.isOutOfSpace else {
                     return simulation.fail("log store", "\(node): \(error)")
                 }
                 log.preparationFailed(preparation.abandon(after: error))
+                setLacksSegments(error.isOutOfSpace)
+                nextPreparation = now + .seconds(1)
+                thread(after: .seconds(1)) { [unowned self] in beginPreparation() }
             }
         }
+    }
+
+    private func setLacksSegments(_ isLacking: Bool) {
+        if isLacking { simulation.coverage.add(.refusedSegment) }
+        lacksSegments = isLacking
+        log.isShortOfSpace = isLacking
     }
 
     func read(_ request: ReadRequest) {

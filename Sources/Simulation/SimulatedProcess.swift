@@ -44,6 +44,10 @@ final class SimulatedProcess {
     var isWriterAwake = false
     var writeBegan: Instant?
     var lastWrite = Instant.zero
+    /// The last attempt to make a segment ready met a full disk.
+    var lacksSegments = false
+    /// After a segment could not be made ready, the next attempt.
+    var nextPreparation = Instant.zero
     /// A disk that is slow at the moment takes so many times as long.
     var diskSlowness: UInt64 = 1
     /// The disk answers nothing before this moment.

@@ -22,6 +22,14 @@ extension Simulation {
             coverage.add(.stall)
             process.diskStalledUntil = now + some(.milliseconds(200), .seconds(2))
         }
+        chain(plan.fullDisk) { [unowned self] in fillDisk(of: anyNode) }
+    }
+
+    /// Somebody else takes the space of a node's disk, and gives it back after a while.
+    private func fillDisk(of node: NodeID) {
+        disk(of: node).fill(leaving: random.oneIn(2) ? 0 : Int(random.next(below: 256 << 10)))
+        trace.note(node, "full", 0, 0)
+        scheduler.after(some(.milliseconds(200), .seconds(6))) { [unowned self] in disk(of: node).free() }
     }
 
     // MARK: Damage

@@ -117,8 +117,8 @@ public final class Simulation {
             trace.note(node, "start", UInt64(recovered.incarnation.rawValue), UInt64(recovered.report.records))
             process.start()
         } catch {
-            // A device that fails ends the process; the next start goes on.
-            guard disk.readErrors > readErrors || disk.failedSyncs > failedSyncs else {
+            // A device that fails or is full ends the process; the next start goes on.
+            guard disk.readErrors > readErrors || disk.failedSyncs > failedSyncs || error.isOutOfSpace else {
                 return fail("recovery", "\(node): \(error)")
             }
             coverage.add(.failedStart)
@@ -234,6 +234,7 @@ public final class Simulation {
             process(node)?.diskSlowness = 1
             disk(of: node).readErrorsLeft = 0
             disk(of: node).failsNextSync = false
+            disk(of: node).free()
             start(node)
         }
         trace.tell("the faults are over")

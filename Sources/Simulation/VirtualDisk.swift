@@ -27,9 +27,13 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     var readErrorsLeft = 0
     /// The next sync fails, once.
     var failsNextSync = false
+    /// Bytes that all files may take; nil while there is space enough.
+    private var capacity: Int?
     /// Failures that the process has met.
     private(set) var readErrors: UInt64 = 0
     private(set) var failedSyncs: UInt64 = 0
+    /// Writes, reservations and creations that a full disk refused.
+    private(set) var refusals: UInt64 = 0
     /// For a planted bug: a write of what the page cache shows anyway does nothing.
     var skipsEqualWrites = false
 
@@ -44,9 +48,14 @@ final class VirtualDisk: Disk, @unchecked Sendable {
 
     func create(_ name: String) throws(DiskFailure) -> File {
         guard names[name] == nil else { throw .system(errno: 17, operation: "create", file: name) }
+        guard space > 0 else { throw refuse() }
         files.append(VirtualFile())
         change(.created(name, files.count - 1))
         return File(number: files.count - 1)
+    }
+
+    func reserve(_ file: File, count: Int) throws(DiskFailure) {
+        guard count - files[file.number].bytes.count <= space else { throw refuse() }
     }
 
     func length(of file: File) throws(DiskFailure) -> Int { files[file.number].bytes.count }
@@ -71,6 +80,17 @@ final class VirtualDisk: Disk, @unchecked Sendable {
         let count = parts.reduce(0) { $0 + $1.count }
         guard count > 0 else { return }
         if skipsEqualWrites, shows(file, at: offset, parts) { return }
+        guard offset + count - files[file.number].bytes.count <= space else {
+            // What fits is written, as a file system does it.
+            let fitting = files[file.number].bytes.count + space - offset
+            let bytes = parts.flatMap { $0.toArray() }.prefix(max(0, fitting))
+            if !bytes.isEmpty { put([Bytes(Array(bytes))], count: bytes.count, in: file, at: offset) }
+            throw refuse()
+        }
+        put(parts, count: count, in: file, at: offset)
+    }
+
+    private func put(_ parts: [Bytes], count: Int, in file: File, at offset: Int) {
         files[file.number].prepare(offset..<offset + count)
         var place = offset
         files[file.number].bytes.withUnsafeMutableBytes { bytes in
@@ -133,6 +153,17 @@ final class VirtualDisk: Disk, @unchecked Sendable {
         }
     }
 
+    /// What the disk still takes.
+    private var space: Int {
+        guard let capacity else { return .max }
+        return max(0, capacity - names.values.reduce(0) { $0 + files[$1].bytes.count })
+    }
+
+    private func refuse() -> DiskFailure {
+        refusals += 1
+        return .noSpace
+    }
+
     private func shows(_ file: File, at offset: Int, _ parts: [Bytes]) -> Bool {
         var place = offset
         for part in parts {
@@ -144,6 +175,14 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     }
 
     // MARK: Faults
+
+    /// Others take all space but for so many bytes.
+    func fill(leaving count: Int) {
+        capacity = names.values.reduce(count) { $0 + files[$1].bytes.count }
+    }
+
+    /// There is space enough again.
+    func free() { capacity = nil }
 
     /// What a power failure took.
     struct Loss {
