@@ -25,6 +25,10 @@ struct FaultPlan {
     var syncFailure: Interval?
     /// A disk answers nothing for a while.
     var diskStall: Interval?
+    /// Power fails while something is written, between any two changes of the disk.
+    var powerLoss: Interval?
+    /// How often damage is a footer's, a header's, the identity's, an entry's, any frame's.
+    var damageWeights: [UInt64] = []
     /// A disk takes no more than what it has.
     var fullDisk: Interval?
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
@@ -79,13 +83,15 @@ struct FaultPlan {
         shard.snapshotThreshold = 2 << (10 + random.next(below: 6))
         damage = maybe(50, 50, 3_000)
         hasUnreadableSectors = random.oneIn(2)
-        if damage != nil && random.oneIn(2) { misdirection = 10 << random.next(below: 6) }
+        if damage != nil && random.oneIn(2) { misdirection = 50 << random.next(below: 6) }
         readErrors = maybe(40, 50, 3_000)
         syncFailure = maybe(30, 3_000, 20_000)
         diskStall = maybe(30, 3_000, 15_000)
         queues = 1 + Int(random.next(below: 4))
         if random.oneIn(4) { largestPadding = 16 << (10 + random.next(below: 3)) }
         if random.oneIn(2) { shard.inlineStateLimit = 0 }
+        damageWeights = (0..<5).map { _ in random.next(below: 10) }
+        powerLoss = maybe(40, 1_000, 8_000)
         fullDisk = maybe(40, 2_000, 12_000)
         if random.oneIn(3) { shard.backlogLimit = 4_096 << random.next(below: 8) }
     }

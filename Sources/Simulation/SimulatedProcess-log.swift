@@ -70,7 +70,7 @@ extension SimulatedProcess {
             frame = try log.prepareFrame()
         } catch {
             if disk.failedSyncs > failedSyncs { return simulation.syncFailed(node) }
-            guard error.isOutOfSpace else { return simulation.fail("log store", "\(node): \(error)") }
+            guard error.isOutOfSpace else { return failed("\(error)") }
             return waitForSpace { [unowned self] in nextFrame() }
         }
         guard let frame else {
@@ -87,7 +87,7 @@ extension SimulatedProcess {
         do throws(DiskFailure) {
             try disk.write(frame.file, at: frame.offset, frame.parts)
         } catch {
-            guard error.isOutOfSpace else { return simulation.fail("log store", "\(node): \(error)") }
+            guard error.isOutOfSpace else { return failed("\(error)") }
             return waitForSpace { [unowned self] in put(frame) }
         }
         thread(after: scaled(simulation.plan.sync)) { [unowned self] in synced(frame, misdirected) }
@@ -117,7 +117,7 @@ extension SimulatedProcess {
         do throws(DiskFailure) {
             try disk.sync(frame.file)
         } catch {
-            guard simulation.plant == .failedSyncRetried else { throw error }
+            guard simulation.plant == .failedSyncRetried, !disk.isOff else { throw error }
             try disk.sync(frame.file)
             simulation.losePower(node)
         }
@@ -127,6 +127,7 @@ extension SimulatedProcess {
         do throws(DiskFailure) {
             try sync(frame)
         } catch {
+            if disk.isOff { return }
             return simulation.syncFailed(node)
         }
         let range = frame.offset..<frame.offset + frame.byteCount
@@ -172,7 +173,7 @@ extension SimulatedProcess {
         } catch {
             // It is tried again, as production does; only a device that fails or is full is a reason.
             guard error.isOutOfSpace || disk.failedSyncs > failedSyncs || disk.readErrors > readErrors else {
-                return simulation.fail("log store", "\(node) cannot reclaim: \(error)")
+                return failed("cannot reclaim: \(error)")
             }
             return loop(after: .seconds(1)) { [unowned self] in reclaim() }
         }
@@ -190,6 +191,11 @@ extension SimulatedProcess {
             pause = .milliseconds(1)
         }
         loop(after: pause) { [unowned self] in reclaim() }
+    }
+
+    /// The log store met what it should not, unless that is the end of its machine.
+    private func failed(_ detail: String) {
+        if !disk.isOff { simulation.fail("log store", "\(node): \(detail)") }
     }
 
     func scaled(_ time: Interval) -> Interval {
@@ -234,7 +240,7 @@ extension SimulatedProcess {
                 }
             } catch {
                 guard disk.failedSyncs > failedSyncs || error.isOutOfSpace else {
-                    return simulation.fail("log store", "\(node): \(error)")
+                    return failed("\(error)")
                 }
                 log.preparationFailed(preparation.abandon(after: error))
                 setLacksSegments(error.isOutOfSpace)
@@ -263,7 +269,7 @@ extension SimulatedProcess {
                         failure = reason
                         // An entry that was needed no more, or moved, may have been overwritten meanwhile.
                         guard shard.isLive([location]) == [true], !simulation.suspects.contains(node) else { continue }
-                        return simulation.fail("log store", "\(node) cannot read: \(reason)")
+                        return failed("cannot read: \(reason)")
                     }
                 }
                 let result: Result<[Entry], EntryReadFailure> =

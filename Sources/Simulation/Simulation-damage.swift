@@ -22,6 +22,15 @@ extension Simulation {
             coverage.add(.stall)
             process.diskStalledUntil = now + some(.milliseconds(200), .seconds(2))
         }
+        chain(plan.powerLoss) { [unowned self] in
+            let node = anyNode
+            let disk = disk(of: node)
+            // Between any two changes that a step makes.
+            disk.changesLeft = Int(random.next(below: 64))
+            disk.onPowerLoss = { [unowned self] in
+                scheduler.after(.zero) { [unowned self] in crash(node, isMachine: true) }
+            }
+        }
         chain(plan.fullDisk) { [unowned self] in fillDisk(of: anyNode) }
     }
 
@@ -38,12 +47,13 @@ extension Simulation {
 
     /// Something on the node's disk is damaged, without a word.
     private func damage(_ node: NodeID) {
-        switch random.next(below: 10) {
-        case 0: damageFooter(node)
-        case 1: damageHeader(node)
-        case 2: damageIdentity(node)
-        case 3, 4, 5: damageEntry(node)
-        default: damageFrame(node)
+        let sum = plan.damageWeights.reduce(0, +)
+        var draw = random.next(below: max(sum, 1))
+        for (weight, damage) in zip(
+            plan.damageWeights, [damageFooter, damageHeader, damageIdentity, damageEntry, damageFrame])
+        {
+            guard draw >= weight else { return damage(node) }
+            draw -= weight
         }
     }
 

@@ -118,7 +118,8 @@ public final class Simulation {
             process.start()
         } catch {
             // A device that fails or is full ends the process; the next start goes on.
-            guard disk.readErrors > readErrors || disk.failedSyncs > failedSyncs || error.isOutOfSpace else {
+            guard disk.isOff || disk.readErrors > readErrors || disk.failedSyncs > failedSyncs || error.isOutOfSpace
+            else {
                 return fail("recovery", "\(node): \(error)")
             }
             coverage.add(.failedStart)
@@ -143,18 +144,24 @@ public final class Simulation {
     /// The process of a node ends without warning. Its machine's page cache goes on, unless it ends, too: then what the
     /// disk had not synced may be lost.
     func crash(_ node: NodeID, isMachine: Bool) {
-        guard let process = process(node) else { return }
+        guard let process = process(node) else {
+            // Power may fail during a start.
+            if isMachine { losePowerOfDisk(node) }
+            return
+        }
         crashes += 1
         trace.note(node, isMachine ? "power loss" : "crash", 0, 0)
         running[Int(node.rawValue) - 1] = nil
         network.lost(process, isMachine: isMachine)
         process.crash()
-        if isMachine {
-            let loss = disk(of: node).crash(&random)
-            if loss.sectors > 0 { coverage.add(.unsyncedSectors) }
-            if loss.directoryChanges > 0 { coverage.add(.directoryChanges) }
-        }
+        if isMachine { losePowerOfDisk(node) }
         loseRecords(node)
+    }
+
+    private func losePowerOfDisk(_ node: NodeID) {
+        let loss = disk(of: node).crash(&random)
+        if loss.sectors > 0 { coverage.add(.unsyncedSectors) }
+        if loss.directoryChanges > 0 { coverage.add(.directoryChanges) }
     }
 
     /// A leader was elected, or has committed for the first time in its term: the moments at which a core that is wrong
@@ -234,6 +241,7 @@ public final class Simulation {
             process(node)?.diskSlowness = 1
             disk(of: node).readErrorsLeft = 0
             disk(of: node).failsNextSync = false
+            disk(of: node).changesLeft = nil
             disk(of: node).free()
             start(node)
         }

@@ -27,6 +27,12 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     var readErrorsLeft = 0
     /// The next sync fails, once.
     var failsNextSync = false
+    /// Power fails at the change after so many; nil for never.
+    var changesLeft: Int?
+    /// Power has failed: nothing works until `crash`.
+    private(set) var isOff = false
+    /// Called when power fails.
+    var onPowerLoss: () -> Void = {}
     /// Bytes that all files may take; nil while there is space enough.
     private var capacity: Int?
     /// Failures that the process has met.
@@ -47,6 +53,7 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     }
 
     func create(_ name: String) throws(DiskFailure) -> File {
+        try draw("create")
         guard names[name] == nil else { throw .system(errno: 17, operation: "create", file: name) }
         guard space > 0 else { throw refuse() }
         files.append(VirtualFile())
@@ -61,8 +68,8 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     func length(of file: File) throws(DiskFailure) -> Int { files[file.number].bytes.count }
 
     func read(_ file: File, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskFailure) -> Int {
-        let isRefused = readErrorsLeft > 0
-        if isRefused { readErrorsLeft -= 1 }
+        let isRefused = isOff || readErrorsLeft > 0
+        if isRefused && !isOff { readErrorsLeft -= 1 }
         guard !isRefused, !files[file.number].isUnreadable(offset..<offset + buffer.count) else {
             readErrors += 1
             throw .system(errno: 5, operation: "read", file: "\(file.number)")
@@ -79,6 +86,7 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     func write(_ file: File, at offset: Int, _ parts: [Bytes]) throws(DiskFailure) {
         let count = parts.reduce(0) { $0 + $1.count }
         guard count > 0 else { return }
+        try draw("write")
         if skipsEqualWrites, shows(file, at: offset, parts) { return }
         guard offset + count - files[file.number].bytes.count <= space else {
             // What fits is written, as a file system does it.
@@ -104,6 +112,7 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     }
 
     func sync(_ file: File) throws(DiskFailure) {
+        try draw("fdatasync")
         guard !failsNextSync else {
             failsNextSync = false
             failedSyncs += 1
@@ -116,24 +125,38 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     func close(_ file: File) {}
 
     func rename(_ name: String, to newName: String) throws(DiskFailure) {
+        try draw("rename")
         guard names[name] != nil else { throw .notFound(name) }
         change(.renamed(name, newName))
     }
 
     func exchange(_ name: String, _ other: String) throws(DiskFailure) {
+        try draw("rename")
         guard names[name] != nil else { throw .notFound(name) }
         guard names[other] != nil else { throw .notFound(other) }
         change(.exchanged(name, other))
     }
 
     func remove(_ name: String) throws(DiskFailure) {
+        try draw("unlink")
         guard names[name] != nil else { throw .notFound(name) }
         change(.removed(name))
     }
 
     func syncDirectory() throws(DiskFailure) {
+        try draw("fsync")
         durableNames = names
         changes = []
+    }
+
+    /// A change needs power.
+    private func draw(_ operation: String) throws(DiskFailure) {
+        if changesLeft == 0 && !isOff {
+            isOff = true
+            onPowerLoss()
+        }
+        guard !isOff else { throw .system(errno: 5, operation: operation, file: "") }
+        if let left = changesLeft { changesLeft = left - 1 }
     }
 
     private func change(_ change: DirectoryChange) {
@@ -192,6 +215,8 @@ final class VirtualDisk: Disk, @unchecked Sendable {
 
     /// Power fails: what was not synced is lost, kept or torn.
     func crash(_ random: inout SeededRandom) -> Loss {
+        isOff = false
+        changesLeft = nil
         var loss = Loss()
         for number in files.indices { loss.sectors += files[number].crash(&random) }
         // A journal brings the directory's changes to the disk in their order.
@@ -244,9 +269,9 @@ final class VirtualDisk: Disk, @unchecked Sendable {
 
     /// Lets somebody look who is no part of the cluster: errors that pass do not meet him.
     func observed<T>(_ body: () -> T) -> T {
-        let left = readErrorsLeft
-        readErrorsLeft = 0
-        defer { readErrorsLeft = left }
+        let (left, wasOff) = (readErrorsLeft, isOff)
+        (readErrorsLeft, isOff) = (0, false)
+        defer { (readErrorsLeft, isOff) = (left, wasOff) }
         return body()
     }
 }
