@@ -16,6 +16,8 @@ final class SimulatedProcess {
     let shard: Shard
     let disk: VirtualDisk
     private(set) var isAlive = true
+    /// What has come for a strand while it did not run, in order.
+    private var backlogs: [[() -> Void]] = [[], []]
     /// Nothing of the process runs before this moment.
     var pausedUntil = Instant.zero
     /// Nothing on the event loop runs before this moment; the other threads do.
@@ -108,39 +110,40 @@ final class SimulatedProcess {
 
     func loop(at time: Instant, _ action: @escaping () -> Void) {
         simulation.scheduler.at(time) { [self] in
-            if isAlive { enter(\.loopBacklog, action) }
+            if isAlive { enter(.loop, action) }
         }
     }
 
     /// Does something on another thread of the process.
     func thread(after delay: Interval, _ action: @escaping () -> Void) {
         simulation.scheduler.after(delay) { [self] in
-            if isAlive { enter(\.threadBacklog, action) }
+            if isAlive { enter(.threads, action) }
         }
     }
 
-    /// What has come for a thread while it did not run, in order.
-    struct Backlog {
-        var actions: [() -> Void] = []
+    /// What runs by itself: the event loop, and all other threads.
+    enum Strand: Int {
+        case loop
+        case threads
     }
 
-    var loopBacklog = Backlog()
-    var threadBacklog = Backlog()
+    /// When the strand runs again.
+    private func free(_ strand: Strand) -> Instant { strand == .loop ? busyUntil : pausedUntil }
 
-    func enter(_ backlog: ReferenceWritableKeyPath<SimulatedProcess, Backlog>, _ action: @escaping () -> Void) {
-        let free = backlog == \.loopBacklog ? busyUntil : pausedUntil
-        guard now < free || !self[keyPath: backlog].actions.isEmpty else { return action() }
-        self[keyPath: backlog].actions.append(action)
-        if self[keyPath: backlog].actions.count == 1 { wake(backlog, at: free) }
+    private func enter(_ strand: Strand, _ action: @escaping () -> Void) {
+        let free = free(strand)
+        guard now < free || !backlogs[strand.rawValue].isEmpty else { return action() }
+        backlogs[strand.rawValue].append(action)
+        if backlogs[strand.rawValue].count == 1 { wake(strand, at: free) }
     }
 
-    func wake(_ backlog: ReferenceWritableKeyPath<SimulatedProcess, Backlog>, at time: Instant) {
+    private func wake(_ strand: Strand, at time: Instant) {
         simulation.scheduler.at(time) { [self] in
-            let free = backlog == \.loopBacklog ? busyUntil : pausedUntil
+            let free = free(strand)
             guard isAlive else { return }
-            guard now >= free else { return wake(backlog, at: free) }
-            let actions = self[keyPath: backlog].actions
-            self[keyPath: backlog].actions = []
+            guard now >= free else { return wake(strand, at: free) }
+            let actions = backlogs[strand.rawValue]
+            backlogs[strand.rawValue] = []
             for action in actions where isAlive { action() }
         }
     }
