@@ -118,7 +118,8 @@ extension ClientChannel {
         let headers = try headerTable()
         let extraKeys = try ClientChannel.extraKeys(headers)
         let topology = self.topology
-        guard let host = connection.vhostRef,
+        // Found anew each time: a snapshot that takes the topology's place makes new handles before it is told of.
+        guard let host = topology.virtualHostRef(vhost),
             let exchange = head.withParts({ name, _, _ in topology.exchangeRef(name, in: host) })
         else { throw missingExchange(names, method: BasicPublish.id) }
         try check(.write, exchange: names, method: BasicPublish.id)

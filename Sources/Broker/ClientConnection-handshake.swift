@@ -44,7 +44,7 @@ extension ClientConnection {
 
     private func open(_ name: String) throws(AMQPError) {
         let topology = broker.node.topology
-        guard let ref = topology.virtualHostRef(name) else {
+        guard topology.virtualHost(name) != nil else {
             throw AMQPError(.notAllowed, "vhost \(name) not found", method: ConnectionOpen.id)
         }
         guard topology.permissions(user: user, vhost: name) != nil else {
@@ -52,7 +52,6 @@ extension ClientConnection {
                 .notAllowed, "access to vhost '\(name)' refused for user '\(user)'", method: ConnectionOpen.id)
         }
         vhost = name
-        vhostRef = ref
         stage = .open
         send(.connectionOpenOk(ConnectionOpenOk()), channel: 0)
         broker.logger.info(

@@ -1,7 +1,6 @@
 package import AMQP
 import Logging
 import Primitives
-import Topology
 
 /// One client's connection: frames in, frames out, no socket. Its bytes come through `receive` and leave through the
 /// transport when the loop flushes.
@@ -43,7 +42,6 @@ package final class ClientConnection {
     /// Whether the user may publish in another's name.
     var isImpersonator = false
     package internal(set) var vhost = ""
-    var vhostRef: VirtualHostRef?
     package internal(set) var tuning: ConnectionTuning
     var capabilities: ClientCapabilities { handshake.capabilities }
     package var clientProperties: FieldTable { handshake.clientProperties }

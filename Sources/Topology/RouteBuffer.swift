@@ -1,4 +1,6 @@
-/// A handle on a virtual host. It outlives the host without harm: a successor of the same name has another serial.
+/// A handle on a virtual host of one `Topology` and of what `Topology.apply` makes of it. It outlives the host without
+/// harm: a successor of the same name has another serial. To another `Topology`, such as a snapshot that takes this
+/// one's place, it may name any host: keep it no longer than the value.
 public struct VirtualHostRef: Hashable, Sendable {
     let slot: UInt32
     let serial: UInt64

@@ -49,6 +49,13 @@ final class FakeCluster {
 
     subscript(node: Int) -> FakeNode { nodes[node - 1] }
 
+    /// A snapshot of itself takes the place of a node's topology; its broker is not told.
+    func replaceTopology(of node: Int) throws {
+        var writer = ByteWriter()
+        self[node].topology.encodeSnapshot(into: &writer)
+        self[node].topology = try Topology(snapshot: writer.take())
+    }
+
     /// Makes a change of the topology on behalf of a test.
     func change(_ command: TopologyCommand) {
         nodes[0].propose(command) { _ in }

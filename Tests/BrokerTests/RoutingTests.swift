@@ -42,6 +42,28 @@ import Topology
         #expect(get(client, "errors") == nil)
     }
 
+    /// The snapshot's topology numbers the virtual hosts anew, here in another order.
+    @Test func aConnectionKeepsToItsVirtualHostWhenASnapshotIsInstalled() throws {
+        let cluster = FakeCluster()
+        for name in ["b", "a"] {
+            cluster.change(.putVirtualHost(VirtualHostRecord(name: name)))
+            cluster.change(
+                .setPermissions(user: "guest", vhost: name, configure: ".*", write: ".*", read: ".*"))
+        }
+        let clients = ["a", "b"].map { TestClient.open(cluster, vhost: $0) }
+        for client in clients {
+            declare(client, "q")
+            bind(client, "q", "amq.topic", "#")
+        }
+        try cluster.replaceTopology(of: 1)
+        for (name, client) in zip(["a", "b"], clients) { client.publish("1 \(name)", exchange: "amq.topic", key: "1") }
+        cluster[1].broker.topologyChanged([.replaced])
+        for (name, client) in zip(["a", "b"], clients) { client.publish("2 \(name)", exchange: "amq.topic", key: "2") }
+        for (name, client) in zip(["a", "b"], clients) {
+            #expect([get(client, "q"), get(client, "q"), get(client, "q")] == ["1 \(name)", "2 \(name)", nil])
+        }
+    }
+
     @Test func confirmsOnceAllQueuesHaveTheMessage() {
         let cluster = FakeCluster()
         let client = TestClient.open(cluster)

@@ -22,9 +22,11 @@ final class TestClient: ConnectionTransport {
     }
 
     /// A client with an open connection and channel 1.
-    static func open(_ cluster: FakeCluster, node: Int = 1, properties: FieldTable = [:]) -> TestClient {
+    static func open(
+        _ cluster: FakeCluster, node: Int = 1, vhost: String = "/", properties: FieldTable = [:]
+    ) -> TestClient {
         let client = TestClient(cluster, node: node)
-        client.shakeHands(properties: properties)
+        client.shakeHands(vhost: vhost, properties: properties)
         client.send(.channelOpen(ChannelOpen()))
         _ = client.hear()
         return client
