@@ -59,6 +59,8 @@ public final class BrokerLoop {
 
     private var dirtyConnections: [ClientConnection] = []
     private var dirtyQueues: [QueueHandle] = []
+    /// Queues whose commands wait until the link to the leader has drained.
+    private var heldUp: [QueueHandle] = []
     private var hasAskedForFlush = false
     private var spareEvents: [QueueClientEvent] = []
     private var spareMessages: [(NodeID, ClientMessage)] = []
@@ -166,6 +168,16 @@ public final class BrokerLoop {
         forgetResources(of: node)
     }
 
+    /// The link to a node can take more again.
+    public func linkDrained(_ node: NodeID) {
+        var held: [QueueHandle] = []
+        swap(&held, &heldUp)
+        for handle in held {
+            handle.isHeldUp = false
+            handle.markDirty()
+        }
+    }
+
     /// A node is down.
     public func nodeDown(_ node: NodeID) { linkReset(node) }
 
@@ -181,8 +193,7 @@ public final class BrokerLoop {
         swap(&messages, &spareMessages)
         for handle in handles {
             handle.isDirty = false
-            handle.client.flush(into: &messages)
-            send(&messages, of: handle)
+            flush(handle, &messages)
             handle.noteUnanswered()
             // What a new leader knows to be applied leaves the client here.
             handle.settle()
@@ -196,9 +207,21 @@ public final class BrokerLoop {
         flushGateways()
     }
 
-    private func send(_ messages: inout [(NodeID, ClientMessage)], of handle: QueueHandle) {
+    /// Sends what the queue's client has, as far as the way to the leader takes it: after an outage many queues have
+    /// all that they keep to send at once.
+    private func flush(_ handle: QueueHandle, _ messages: inout [(NodeID, ClientMessage)]) {
+        guard let leader = handle.client.leader else { return }
+        let room = node.commandRoom(to: leader)
+        handle.client.flush(room: room ?? 0, into: &messages)
         for (node, message) in messages { self.node.send(message, group: handle.group, to: node) }
         messages.removeAll(keepingCapacity: true)
+        guard handle.client.needsFlush else { return }
+        if room != nil {
+            handle.markDirty()
+        } else if !handle.isHeldUp {
+            handle.isHeldUp = true
+            heldUp.append(handle)
+        }
     }
 
     /// A tick that comes so late finds a process that did not run.
@@ -213,13 +236,11 @@ public final class BrokerLoop {
         let isHalfSecond = now.nanoseconds / 500_000_000 != lastSweep.nanoseconds / 500_000_000
         lastSweep = now
         admitBodies()
-        var messages: [(NodeID, ClientMessage)] = []
         var idle: [QueueHandle] = []
         for handle in Array(queues.values) {
             if handle.hasCountRequests { handle.expireCounts(now: now) }
             if handle.client.needsTick {
-                handle.client.tick(now: now, into: &messages)
-                send(&messages, of: handle)
+                handle.client.tick(now: now)
                 handle.markDirty()
             } else if handle.client.isIdle {
                 idle.append(handle)

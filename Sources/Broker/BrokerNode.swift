@@ -22,6 +22,9 @@ public protocol BrokerNode: AnyObject {
     var topology: Topology { get }
     /// Who leads a queue's group, as far as this node knows, and in which term.
     func leader(of group: GroupID) -> (node: NodeID?, term: Term)
+    /// Bytes of queues' commands that the way to a node takes in this tick, without bound to this one itself; nil while
+    /// the link has more than it can take, until `BrokerLoop.linkDrained`.
+    func commandRoom(to node: NodeID) -> Int?
     /// Hands a message to the leader of a queue, here or elsewhere. It may be lost: the queue client resends.
     func send(_ message: ClientMessage, group: GroupID, to node: NodeID)
     /// Proposes a change of the metadata. `completion` runs once the local copy has applied it.

@@ -11,6 +11,8 @@ final class QueueHandle {
     private var sessions: [UInt64: QueueSession] = [:]
     /// Listed in `BrokerLoop.dirtyQueues`.
     var isDirty = false
+    /// Listed in `BrokerLoop.heldUp`.
+    var isHeldUp = false
     /// The client's unanswered bytes as the broker's sum has them.
     private var noted = 0
     /// Channels whose connections are not read until the client is relieved.

@@ -24,7 +24,9 @@ extension QueueClient {
     }
 
     /// The end of a loop tick: appends what can be sent now. Batches that cannot be sent yet keep growing instead.
-    public mutating func flush(into out: inout [(NodeID, ClientMessage)]) {
+    /// - Parameter room: bytes of batches that the way to the leader takes, the last one in full. A resume and requests
+    ///   for counts go in any case; `needsFlush` says whether something was left.
+    public mutating func flush(room: Int = .max, into out: inout [(NodeID, ClientMessage)]) {
         guard let leader, !isGone else { return }
         for place in statuses.indices where !statuses[place].isSent {
             statuses[place].isSent = true
@@ -32,21 +34,21 @@ extension QueueClient {
         }
         switch phase {
         case .detached:
-            guard !sessions.isEmpty || !retained.isEmpty || !encoder.isEmpty else { return }
+            guard hasReasonToResume else { return }
             resume(leader, into: &out)
-            send(to: leader, limit: QueueClient.eagerLimit, into: &out)
+            send(to: leader, room: min(room, QueueClient.eagerLimit), into: &out)
         case .resuming:
-            send(to: leader, limit: QueueClient.eagerLimit, into: &out)
+            send(to: leader, room: min(room, QueueClient.eagerLimit - eagerBytes), into: &out)
         case .attached:
             for batch in repairs { send(batch, id: 0, to: leader, into: &out) }
             repairs.removeAll()
-            send(to: leader, limit: .max, into: &out)
+            send(to: leader, room: room, into: &out)
         }
     }
 
-    /// Lets time pass: resumes when something unanswered made no progress for `answerTimeout`. Call it every 100 ms or
-    /// so while `needsTick`; `flush` has what it decided.
-    public mutating func tick(now: Instant, into out: inout [(NodeID, ClientMessage)]) {
+    /// Lets time pass: resumes, with the next flush, when something unanswered made no progress for `answerTimeout`.
+    /// Call it every 100 ms or so while `needsTick`, and `flush` afterwards.
+    public mutating func tick(now: Instant) {
         guard needsTick else {
             watch = nil
             return
@@ -64,7 +66,6 @@ extension QueueClient {
             hintFollowed = false
             follow(disowner)
         }
-        flush(into: &out)
     }
 
     /// How long to wait for progress.
@@ -116,22 +117,26 @@ extension QueueClient {
         out.append((leader, .resume(request)))
     }
 
-    /// Sends batches in order while fewer than `limit` bytes went out since the resume.
-    private mutating func send(to leader: NodeID, limit: Int, into out: inout [(NodeID, ClientMessage)]) {
-        sendRetained(to: leader, limit: limit, into: &out)
-        guard eagerBytes < limit, nextToSend == nextBatchID, hasPending else { return }
+    /// Sends batches in order until they have taken `room` bytes.
+    private mutating func send(to leader: NodeID, room: Int, into out: inout [(NodeID, ClientMessage)]) {
+        var room = room
+        sendRetained(to: leader, room: &room, into: &out)
+        guard room > 0, nextToSend == nextBatchID, hasPending else { return }
         let pending = settlingSessions
         for number in pending { if let place = find(number) { settleNow(place) } }
         seal()
-        sendRetained(to: leader, limit: limit, into: &out)
+        sendRetained(to: leader, room: &room, into: &out)
     }
 
-    private mutating func sendRetained(to leader: NodeID, limit: Int, into out: inout [(NodeID, ClientMessage)]) {
-        while eagerBytes < limit, let first = retained.first, nextToSend < nextBatchID {
+    private mutating func sendRetained(
+        to leader: NodeID, room: inout Int, into out: inout [(NodeID, ClientMessage)]
+    ) {
+        while room > 0, let first = retained.first, nextToSend < nextBatchID {
             if holdsLargeBatch { break }
             let next = retained[Int(nextToSend - first.id)]
             nextToSend += 1
             if next.id <= acceptedThrough || next.spans.allSatisfy({ isKnownApplied($0) }) { continue }
+            room -= next.batch.byteCount
             if phase == .resuming { eagerBytes += next.batch.byteCount }
             send(next.batch, id: next.id, to: leader, into: &out)
         }

@@ -159,12 +159,15 @@ extension QueueClient {
         guard leader != nil, !isGone else { return false }
         if statuses.contains(where: { !$0.isSent }) { return true }
         switch phase {
-        case .detached: return !isIdle
+        case .detached: return hasReasonToResume
         case .resuming:
             return eagerBytes < QueueClient.eagerLimit && !holdsLargeBatch && (hasPending || nextToSend < nextBatchID)
         case .attached: return hasPending || nextToSend < nextBatchID || !repairs.isEmpty
         }
     }
+
+    /// Whether there is anything that a leader has to know of the client.
+    var hasReasonToResume: Bool { !sessions.isEmpty || !retained.isEmpty || !encoder.isEmpty }
 
     /// Whether there are commands that are not in a batch.
     var hasPending: Bool { !encoder.isEmpty || !settlingSessions.isEmpty }

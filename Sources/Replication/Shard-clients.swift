@@ -43,6 +43,14 @@ extension Shard {
         enqueue(replica)
     }
 
+    /// Bytes of this node's queue clients' commands that may be forwarded to a leader in this tick, without bound when
+    /// it is here; nil while the link has more than it can take.
+    public func commandRoom(to leader: NodeID) -> Int? {
+        guard let peer = peers[leader], let box = outboxes[leader] else { return Int.max }
+        if peer.isBackedUp { return nil }
+        return peer.isAppendsTurn ? 0 : max(0, configuration.tickBytesLimit - box.outbox.byteCount)
+    }
+
     /// Sends this node's queue client's message to a leader elsewhere.
     public func forward(_ message: ClientMessage, group: GroupID, to leader: NodeID) {
         outboxes[leader]?.outbox.append(.client, group: group, sizeHint: message.sizeHint) { message.encode(into: &$0) }

@@ -178,6 +178,15 @@ extension Shard {
         }
     }
 
+    /// Clients' commands come first in a tick: where they and appends are more than it takes, every other one is left
+    /// to the appends.
+    func takeTurns() {
+        for peer in peerNodes where !(peers[peer]?.isBackedUp ?? false) {
+            let isTurn = peers[peer]?.isAppendsTurn ?? false
+            peers[peer]?.isAppendsTurn = !isTurn && postponedAppends.contains { $0.to == peer }
+        }
+    }
+
     /// Starts again after what the follower has acknowledged; what still waits for the disk is superseded.
     func retransmit(_ replica: Replica, to node: NodeID) {
         replica.waitingAppends[node] = nil

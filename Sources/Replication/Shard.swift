@@ -234,6 +234,7 @@ public final class Shard {
             guard let box = outboxes[peer] else { continue }
             for payload in box.outbox.take() { output.payloads.append((peer, payload)) }
         }
+        takeTurns()
         output.ticket = barriers.close(hasRecords: !output.records.isEmpty)
         defer { output = ShardOutput() }
         return output
@@ -285,6 +286,8 @@ struct PeerState {
     var isUp = false
     /// Its link has more than it can take.
     var isBackedUp = false
+    /// Clients' commands leave the next tick to the appends that found no room in this one.
+    var isAppendsTurn = false
     /// Its leaderships are not believed in: it was suspected and has not been heard since.
     var isSuspected = false
     /// The data connection stands.

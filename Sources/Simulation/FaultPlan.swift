@@ -75,7 +75,10 @@ struct FaultPlan {
         sync = .microseconds(60 + random.next(below: random.oneIn(3) ? 8_000 : 400))
         latency = .microseconds(20 + random.next(below: random.oneIn(3) ? 3_000 : 100))
         jitter = .microseconds(20 + random.next(below: random.oneIn(3) ? 4_000 : 100))
-        if random.oneIn(3) { backedUpBytes = 2_048 << random.next(below: 8) }
+        if random.oneIn(3) {
+            backedUpBytes = 2_048 << random.next(below: 8)
+            shard.tickBytesLimit = backedUpBytes
+        }
         if random.oneIn(2) { shard.cacheLimit = 8 << (10 + random.next(below: 5)) }
         shard.entriesInFlightLimit = 1 + Int(random.next(below: 12))
         shard.sessionExpiry = .milliseconds(500 + random.next(below: random.oneIn(2) ? 3_000 : 60_000))

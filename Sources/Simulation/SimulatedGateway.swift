@@ -80,9 +80,20 @@ final class SimulatedGateway {
     func flush() {
         for use in uses where use.isDirty {
             use.isDirty = false
+            guard let leader = use.client.leader else { continue }
+            let room = process.shard.commandRoom(to: leader)
             var messages: [(NodeID, ClientMessage)] = []
-            use.client.flush(into: &messages)
+            use.client.flush(room: room ?? 0, into: &messages)
             for (node, message) in messages { process.send(message, group: use.group, to: node) }
+            guard use.client.needsFlush else { continue }
+            if room == nil { use.isHeldUp = true } else { use.isDirty = true }
+        }
+    }
+
+    func linkDrained() {
+        for use in uses where use.isHeldUp {
+            use.isHeldUp = false
+            use.isDirty = true
         }
     }
 
@@ -90,9 +101,7 @@ final class SimulatedGateway {
         ticks += 1
         for use in uses {
             if use.client.needsTick {
-                var messages: [(NodeID, ClientMessage)] = []
-                use.client.tick(now: process.now, into: &messages)
-                for (node, message) in messages { process.send(message, group: use.group, to: node) }
+                use.client.tick(now: process.now)
                 use.isDirty = true
             }
         }
@@ -350,6 +359,8 @@ final class QueueUse {
     var sessions: [ClientSession] = []
     var statuses: Set<UInt64> = []
     var isDirty = true
+    /// Its commands wait until the link to the leader has drained.
+    var isHeldUp = false
 
     init(_ group: GroupID, _ client: consuming QueueClient) {
         self.group = group

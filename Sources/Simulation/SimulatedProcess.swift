@@ -312,6 +312,7 @@ final class SimulatedProcess {
         guard links[peer] === link else { return }
         loop(after: .zero) { [unowned self] in
             shard.setBackedUp(peer, false, now: now)
+            gateway.linkDrained()
             setNeedsFlush()
         }
     }

@@ -69,8 +69,7 @@ final class FakeCluster {
         for _ in 0..<10_000 {
             var isQuiet = true
             for node in nodes where node.wantsFlush {
-                node.wantsFlush = false
-                node.broker.flush()
+                node.flush()
                 isQuiet = false
             }
             if commitTopology() { isQuiet = false }
@@ -263,6 +262,12 @@ final class FakeNode: BrokerNode {
     private unowned let cluster: FakeCluster
     private(set) var broker: BrokerLoop!
     var wantsFlush = false
+    /// Bytes of commands that each other node takes in a tick; nil for links that are backed up.
+    var linkRoom: Int? = Int.max
+    /// Bytes of commands that went to other nodes in this tick.
+    private var forwarded = 0
+    /// The most that went in any tick.
+    private(set) var mostForwarded = 0
 
     init(_ id: NodeID, _ cluster: FakeCluster) {
         nodeID = id
@@ -276,12 +281,27 @@ final class FakeNode: BrokerNode {
             now: cluster.now)
     }
 
+    /// A tick.
+    func flush() {
+        wantsFlush = false
+        forwarded = 0
+        broker.flush()
+    }
+
+    func commandRoom(to node: NodeID) -> Int? {
+        node == nodeID ? Int.max : linkRoom.map { max(0, $0 - forwarded) }
+    }
+
     func leader(of group: GroupID) -> (node: NodeID?, term: Term) {
         guard let queue = cluster.queues[group] else { return (nil, .zero) }
         return (queue.leader, queue.term)
     }
 
     func send(_ message: ClientMessage, group: GroupID, to node: NodeID) {
+        if node != nodeID, case .commands(let commands) = message {
+            forwarded += commands.batch.byteCount
+            mostForwarded = max(mostForwarded, forwarded)
+        }
         cluster.deliver(message, group, from: nodeID, to: node)
     }
 

@@ -3,17 +3,6 @@ import QueueClient
 import QuorumQueue
 import Testing
 
-/// A client with session 5 open and attached to the leader.
-private func attached() -> (Dialogue, SessionID) {
-    let dialogue = Dialogue()
-    dialogue.client.leaderChanged(to: firstLeader, term: Term(1))
-    let session = dialogue.client.openSession(number: 5)
-    _ = dialogue.flush()
-    dialogue.resumed([5: nil])
-    dialogue.say(.applied(session: 5, through: 1))
-    return (dialogue, session)
-}
-
 @Suite struct QueueClientTests {
     @Test func opensPublishesAndIsConfirmedInOneRoundTrip() {
         let dialogue = Dialogue()

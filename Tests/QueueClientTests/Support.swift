@@ -13,24 +13,20 @@ final class Dialogue {
     private var stretch: UInt64 = 0
 
     /// What a flush sends, as text.
-    func flush() -> [String] {
+    func flush(room: Int = .max) -> [String] {
         var out: [(NodeID, ClientMessage)] = []
-        client.flush(into: &out)
-        return note(out)
-    }
-
-    func tick(_ milliseconds: UInt64) -> [String] {
-        var out: [(NodeID, ClientMessage)] = []
-        client.tick(now: Instant(nanoseconds: milliseconds * 1_000_000), into: &out)
-        return note(out)
-    }
-
-    private func note(_ out: [(NodeID, ClientMessage)]) -> [String] {
+        client.flush(room: room, into: &out)
         for case (_, .resume(let request)) in out {
             epoch = request.epoch
             stretch = 0
         }
         return out.map { "\($0.0) \(describe($0.1))" }
+    }
+
+    /// What a tick and the flush behind it send, as text.
+    func tick(_ milliseconds: UInt64) -> [String] {
+        client.tick(now: Instant(nanoseconds: milliseconds * 1_000_000))
+        return flush()
     }
 
     /// Answers the last resume with what is applied of the sessions.
@@ -95,6 +91,17 @@ final class Dialogue {
     func publish(_ session: SessionID, _ body: String) -> UInt64 {
         client.publish(session, length: body.utf8.count) { $0.copyBytes(from: body.utf8) }
     }
+}
+
+/// A client with session 5 open and attached to the leader.
+func attached() -> (Dialogue, SessionID) {
+    let dialogue = Dialogue()
+    dialogue.client.leaderChanged(to: firstLeader, term: Term(1))
+    let session = dialogue.client.openSession(number: 5)
+    _ = dialogue.flush()
+    dialogue.resumed([5: nil])
+    dialogue.say(.applied(session: 5, through: 1))
+    return (dialogue, session)
 }
 
 func deliver(

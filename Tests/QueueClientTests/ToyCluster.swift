@@ -320,7 +320,7 @@ final class ToyCluster {
 
     private func flushClient(_ place: Int) {
         var out: [(NodeID, ClientMessage)] = []
-        nodes[place].gateway.client.tick(now: now, into: &out)
+        nodes[place].gateway.client.tick(now: now)
         nodes[place].gateway.client.flush(into: &out)
         for (node, message) in out {
             var writer = ByteWriter()

@@ -173,6 +173,49 @@ import Topology
             } == true)
     }
 
+    @Test func commandsToAnotherNodeAreBoundedByTheTickAndTheLink() throws {
+        var configuration = ShardConfiguration()
+        configuration.tickBytesLimit = 1_000
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        #expect(nodes[1].commandRoom(to: NodeID(1)) == Int.max)
+        #expect(nodes[1].commandRoom(to: NodeID(2)) == 1_000)
+        nodes[1].sendToGateway(NodeID(2), Bytes([UInt8](repeating: 1, count: 600)))
+        let left = try #require(nodes[1].commandRoom(to: NodeID(2)))
+        #expect(left > 300 && left < 400)
+        nodes[1].sendToGateway(NodeID(2), Bytes([UInt8](repeating: 1, count: 600)))
+        #expect(nodes[1].commandRoom(to: NodeID(2)) == 0)
+        #expect(nodes[1].commandRoom(to: NodeID(3)) == 1_000)
+        nodes.settle()
+        #expect(nodes[1].commandRoom(to: NodeID(2)) == 1_000)
+        nodes[1].setBackedUp(NodeID(2), true, now: nodes.now)
+        #expect(nodes[1].commandRoom(to: NodeID(2)) == nil)
+        nodes[1].setBackedUp(NodeID(2), false, now: nodes.now)
+        #expect(nodes[1].commandRoom(to: NodeID(2)) == 1_000)
+    }
+
+    /// Neither appends nor commands can keep the other from a link that has too little room for both.
+    @Test func commandsAndAppendsTakeTurns() {
+        var configuration = ShardConfiguration()
+        configuration.tickBytesLimit = 1_000
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        nodes.advance(milliseconds: 50)
+        _ = nodes[1].propose(.putVirtualHost(VirtualHostRecord(name: "v")), now: nodes.now)
+        var rooms: [Int?] = []
+        for _ in 0..<4 {
+            // As if by commands.
+            nodes[1].sendToGateway(NodeID(2), Bytes([UInt8](repeating: 1, count: 1_000)))
+            _ = nodes[1].flush(now: nodes.now, wall: .zero)
+            rooms.append(nodes[1].commandRoom(to: NodeID(2)))
+        }
+        #expect(rooms == [0, 1_000, 0, 1_000])
+        #expect(nodes[1].commandRoom(to: NodeID(3)) == 1_000)
+        // The appends leave in the turn that is left to them.
+        _ = nodes[1].flush(now: nodes.now, wall: .zero)
+        #expect(!nodes[1].hasPostponedWork)
+    }
+
     /// A member with another store is not that member: it may have lost what it promised.
     @Test func aPeerOnAnotherStoreIsNotListenedTo() throws {
         let nodes = founded()

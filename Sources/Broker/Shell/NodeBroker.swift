@@ -92,6 +92,9 @@ extension NodeBroker: BrokerNode {
     public func leader(of group: GroupID) -> (node: NodeID?, term: Term) { replication.leader(of: group) }
 
     /// See `BrokerNode`.
+    public func commandRoom(to node: NodeID) -> Int? { replication.shard.commandRoom(to: node) }
+
+    /// See `BrokerNode`.
     public func send(_ message: ClientMessage, group: GroupID, to node: NodeID) {
         replication.send(message, group: group, to: node)
     }
@@ -162,6 +165,9 @@ extension NodeBroker: ReplicationNodeDelegate {
 
     /// Tells the broker.
     public func linkReset(_ node: NodeID) { loop?.linkReset(node) }
+
+    /// Lets what waited for the link go on.
+    public func linkDrained(_ node: NodeID) { loop?.linkDrained(node) }
 
     /// Raises or clears the disk alarm at once.
     public func logSpaceChanged(_ space: LogSpace) { loop?.observe(logSpace: space) }

@@ -55,6 +55,7 @@ extension ReplicationNode: PeerLinksDelegate {
     /// A link that had too much to send can take more.
     public func linkDrained(_ node: NodeID) {
         shard.setBackedUp(node, false, now: .now)
+        delegate?.linkDrained(node)
         setNeedsFlush()
     }
 

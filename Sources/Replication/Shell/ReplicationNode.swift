@@ -23,6 +23,8 @@ public protocol ReplicationNodeDelegate: AnyObject {
     func nodeDown(_ node: NodeID)
     /// The data connection to a node is gone, with what was on its way.
     func linkReset(_ node: NodeID)
+    /// The data connection to a node can take more again.
+    func linkDrained(_ node: NodeID)
     /// The node log begins or ceases to lack space.
     func logSpaceChanged(_ space: LogSpace)
     /// The node cannot go on: its disk failed, or its store does not belong to the cluster. The process must end.
