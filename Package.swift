@@ -110,7 +110,10 @@ let package = Package(
         tests("RaftTests", ["Raft", "Primitives"], exclude: ["Scripts"]),
         tests(
             "ReplicationTests",
-            ["Replication", "LogStore", "PeerLink", "QuorumQueue", "Raft", "Topology", "Primitives"]),
+            [
+                "Replication", "LogStore", "PeerLink", "QuorumQueue", "Raft", "Topology", "Primitives", nioCore,
+                nioPosix, logging,
+            ]),
         tests("SimulationTests", ["Simulation", "Primitives"]),
         tests("TidyTests", []),
         tests("TopologyTests", ["Topology", "Primitives"]),

@@ -10,6 +10,8 @@ public enum LinkDownReason: Hashable, Sendable {
     case closedByPeer
     /// Bytes that are no frames, or frames out of turn.
     case malformed(PeerFrameFailure)
+    /// A message that the caller did not understand: `PeerLinks.reset`.
+    case notUnderstood
     /// More than `PeerLinkLimits.outboundBytes` waited for the peer's socket.
     case overflow
     /// A newer connection from the same process took its place.
@@ -40,7 +42,8 @@ public protocol PeerLinksDelegate: AnyObject {
     /// The link is gone, with everything sent and not received; exactly once for each `linkUp`.
     func linkDown(_ node: NodeID, reason: LinkDownReason)
 
-    /// One message, in the order in which the peer sent them.
+    /// One message, in the order in which the peer sent them. Nothing comes behind one for which the delegate calls
+    /// `PeerLinks.reset`.
     func received(_ payload: Bytes, from node: NodeID)
 
     /// All that a read brought has been handed over: the moment to act on it and flush.

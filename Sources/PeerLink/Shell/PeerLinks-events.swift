@@ -1,6 +1,6 @@
 import Logging
 import NIOCore
-import Primitives
+public import Primitives
 
 extension PeerLinks {
     func handshakeFailed(_ handler: PeerChannelHandler, _ reason: String) {
@@ -65,6 +65,14 @@ extension PeerLinks {
             if let index = self.index(of: node) { scheduleDial(index) }
         }
         deliverVerdicts()
+    }
+
+    /// Closes the link to a node that sent what its receiver does not understand, if it is still there, and dials it
+    /// anew. May be called from within `PeerLinksDelegate.received`.
+    public func reset(_ node: NodeID) {
+        guard let index = index(of: node), peers[index].link != nil else { return }
+        close(index, .notUnderstood, farewell: .closing)
+        if let index = self.index(of: node) { scheduleDial(index) }
     }
 
     /// Closes the open link, if there is one, and says so.

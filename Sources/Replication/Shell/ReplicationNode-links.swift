@@ -46,9 +46,7 @@ extension ReplicationNode: PeerLinksDelegate {
 
     /// A payload of a peer.
     public func received(_ payload: Bytes, from node: NodeID) {
-        if !shard.receive(payload, from: node, now: .now) {
-            logger.error("a peer's payload was not understood", metadata: ["node": "\(node)"])
-        }
+        if !shard.receive(payload, from: node, now: .now) { links?.reset(node) }
         setNeedsFlush()
     }
 
