@@ -17,6 +17,8 @@ final class FakeCluster {
         var leader: NodeID?
         var term = Term.zero
         var inbox: [(from: NodeID, ClientMessage)] = []
+        /// The leader stores what comes, and nobody hears of it.
+        var losesAnswers = false
     }
 
     private(set) var nodes: [FakeNode] = []
@@ -210,6 +212,7 @@ final class FakeCluster {
         if !encoder.isEmpty { append(.commands, encoder.take(), group, queue) }
         var source = Bodies(log: queue.log)
         queue.port.flush(from: &source, isBackedUp: { _ in false }, into: &out)
+        if queue.losesAnswers { return !inbox.isEmpty }
         for (gateway, message) in out {
             self[Int(gateway.node.rawValue)].broker.received(message, group: group, from: leader)
         }

@@ -103,6 +103,55 @@ import Testing
         #expect(second.isReading)
     }
 
+    /// The old leader had stored everything and did not live to say so; the new one has nothing to store.
+    @Test func aBlockedPublisherGoesOnWhenANewLeaderHasEverything() throws {
+        let cluster = FakeCluster(nodes: 2)
+        let client = start(cluster)
+        client.send(.confirmSelect(ConfirmSelect()))
+        client.publish("first", key: "q")
+        #expect(client.hear() == ["confirm.select-ok", "ack 1"])
+        let group = try #require(cluster.group("q"))
+        let queue = try #require(cluster.queue("q"))
+        queue.losesAnswers = true
+        var published = 1
+        while client.isReading && published < 100 {
+            begin(client, size: 1 << 20)
+            finish(client, size: 1 << 20)
+            published += 1
+        }
+        #expect(published == 9)
+        #expect(queue.machine.messagesReady == published)
+        cluster.depose(group)
+        #expect(client.hear() == [] && !client.isReading)
+        queue.losesAnswers = false
+        cluster.elect(NodeID(2), group)
+        #expect(client.hear() == ["ack \(published) multiple"])
+        #expect(client.isReading)
+        #expect(queue.machine.messagesReady == published)
+    }
+
+    /// What the old leader did not store, the new one gets once.
+    @Test func aBlockedPublisherGoesOnWhenANewLeaderHasNothing() throws {
+        let cluster = FakeCluster(nodes: 2)
+        let client = start(cluster)
+        client.send(.confirmSelect(ConfirmSelect()))
+        client.publish("first", key: "q")
+        #expect(client.hear() == ["confirm.select-ok", "ack 1"])
+        let group = try #require(cluster.group("q"))
+        cluster.depose(group)
+        var published = 1
+        while client.isReading && published < 100 {
+            begin(client, size: 1 << 20)
+            finish(client, size: 1 << 20)
+            published += 1
+        }
+        #expect(published == 9 && client.hear() == [])
+        cluster.elect(NodeID(2), group)
+        #expect(client.hear() == ["ack \(published) multiple"])
+        #expect(client.isReading)
+        #expect(cluster.queue("q")?.machine.messagesReady == published)
+    }
+
     @Test func aClientThatStopsDoesNotHoldTheOthersUpForEver() {
         let cluster = cluster()
         let (first, second) = (start(cluster), start(cluster))
