@@ -66,6 +66,7 @@ import Testing
     @Test func closesTheSocketBehindTheLastWord() throws {
         try channel.writeInbound(ByteBuffer(string: "HELO there"))
         #expect(try output() == ProtocolHeader.octets)
+        channel.embeddedEventLoop.run()
         #expect(!channel.isActive)
         #expect(cluster[1].broker.connectionSnapshots().isEmpty)
     }
@@ -76,7 +77,38 @@ import Testing
         #expect(cluster[1].broker.connectionSnapshots().map(\.state) == ["running"])
         #expect(cluster[1].broker.channelSnapshots().map(\.published) == [1])
         try channel.close().wait()
+        channel.embeddedEventLoop.run()
         #expect(cluster[1].broker.connectionSnapshots().isEmpty)
         #expect(cluster[1].broker.channelSnapshots().isEmpty)
+    }
+
+    /// A socket that was reset is closed by the very write that finds it out.
+    @Test func aWriteThatEndsTheConnectionIsSurvived() throws {
+        let reset = ResetOnWrite()
+        try channel.pipeline.syncOperations.addHandler(reset, position: .first)
+        try channel.writeInbound(ByteBuffer(bytes: conversation(publishes: 1, size: 10)))
+        _ = try output()
+        #expect(cluster[1].broker.connectionSnapshots().map(\.state) == ["running"])
+        reset.isReset = true
+        var writer = ByteWriter()
+        Method.basicGet(BasicGet(queue: "q")).encodeFrame(channel: 1, into: &writer)
+        Method.basicConsume(BasicConsume(queue: "q")).encodeFrame(channel: 1, into: &writer)
+        try channel.writeInbound(ByteBuffer(bytes: writer.take().toArray()))
+        cluster.run()
+        channel.embeddedEventLoop.run()
+        cluster.run()
+        #expect(!channel.isActive)
+        #expect(cluster[1].broker.connectionSnapshots().isEmpty)
+        #expect(cluster.queue("q")?.machine.messagesReady == 1)
+    }
+}
+
+/// A socket whose peer has reset it.
+private final class ResetOnWrite: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+    var isReset = false
+
+    func flush(context: ChannelHandlerContext) {
+        if isReset { context.close(promise: nil) } else { context.flush() }
     }
 }

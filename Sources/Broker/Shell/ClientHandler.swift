@@ -75,7 +75,11 @@ package final class ClientHandler: ChannelDuplexHandler, ConnectionTransport {
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
-        connection?.disconnected()
+        // Often in the middle of a write of ours: a socket that was reset is closed by the write that finds it out.
+        if let connection {
+            let bound = NIOLoopBound(connection, eventLoop: context.eventLoop)
+            context.eventLoop.execute { bound.value.disconnected() }
+        }
         connection = nil
         context.fireChannelInactive()
     }
