@@ -9,7 +9,9 @@ import Testing
     @Test func publishConfirmConsumeAckOverASocket() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server = try await ScriptedServer(group: group)
-        let connection = try await AMQPConnection.connect(ClientSettings(port: server.port), on: group.next())
+        // The scripted server sends no heartbeats, and the test may take long beside others.
+        let settings = ClientSettings(port: server.port, heartbeat: 0)
+        let connection = try await AMQPConnection.connect(settings, on: group.next())
         let channel = try await connection.openChannel()
         #expect(try await channel.declareQueue("q").queue == "q")
         try await channel.qos(prefetchCount: 100)
