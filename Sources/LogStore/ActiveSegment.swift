@@ -30,15 +30,22 @@ struct ActiveSegment<File: Sendable>: Sendable {
     /// Whether a frame fits, and the footer behind it. An empty segment takes anything: a frame may be larger than a
     /// segment.
     func hasRoom(for frameLength: Int, directoryLength: Int) -> Bool {
+        frames.isEmpty || lengthNeeded(for: frameLength, directoryLength: directoryLength) <= fileLength
+    }
+
+    /// Bytes of the file with another frame and the footer behind it.
+    func lengthNeeded(for frameLength: Int, directoryLength: Int) -> Int {
         let footer = footerLength + FrameSummary.size + directoryLength
-        return frames.isEmpty
-            || position + frameLength + SegmentFooter.pieceLength(footerLength: footer) <= fileLength
+        return position + frameLength + SegmentFooter.pieceLength(footerLength: footer)
     }
 
     /// Where footer and trailer begin, so that they end the file.
     var footerStart: Int {
         max(position, fileLength - SegmentFooter.pieceLength(footerLength: footerLength))
     }
+
+    /// The file has been filled with zeros up to there.
+    mutating func extended(to length: Int) { fileLength = max(fileLength, length) }
 
     mutating func append(_ frame: FrameSummary, end: Int) {
         frames.append(frame)

@@ -123,7 +123,7 @@ struct ControlLedger: Sendable {
         group.mark = record
         groups[record.group] = group
         guard record.group == .topology else { return }
-        for position in suppressors.indices where suppressors[position].record.sequence < record.sequence {
+        for position in suppressors.indices where suppressors[position].record.index <= record.index {
             suppressors[position].isReplayed = false
         }
     }

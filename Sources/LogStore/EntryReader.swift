@@ -4,8 +4,8 @@ public import Primitives
 public enum EntryReadFailure: Error, Hashable, Sendable {
     /// The segment's file cannot be opened.
     case disk(DiskFailure)
-    /// The device does not give the bytes, or they are not the entry: its checksum, or what it says of itself, differs
-    /// from the location. A peer has it.
+    /// The segment's file is not there, the device does not give the bytes, or they are not the entry: its checksum, or
+    /// what it says of itself, differs from the location. A peer has it.
     case damaged(EntryLocation)
 }
 
@@ -30,7 +30,7 @@ public struct EntryReader<D: Disk>: Sendable {
 
     /// Reads one entry.
     public mutating func read(_ location: EntryLocation) throws(EntryReadFailure) -> Entry {
-        let file = try openFile(of: location.segment)
+        let file = try openFile(for: location)
         // What the device refuses for good is as lost as what it gives back changed.
         guard
             let bytes = disk.readPatiently(file, at: Int(location.offset), count: Int(location.length))
@@ -86,9 +86,15 @@ public struct EntryReader<D: Disk>: Sendable {
         let base = Int(first.offset)
         let file: D.File
         do throws(EntryReadFailure) {
-            file = try openFile(of: first.segment)
+            file = try openFile(for: first)
         } catch {
-            for _ in run { results.append(.failure(error)) }
+            for location in run {
+                if case .damaged = error {
+                    results.append(.failure(.damaged(location)))
+                } else {
+                    results.append(.failure(error))
+                }
+            }
             return
         }
         let bytes: Bytes
@@ -120,8 +126,14 @@ public struct EntryReader<D: Disk>: Sendable {
         }
     }
 
-    private mutating func openFile(of segment: UInt32) throws(EntryReadFailure) -> D.File {
-        do throws(DiskFailure) { return try file(of: segment) } catch { throw .disk(error) }
+    /// A file that is gone has taken the entry with it, unless it was retired: then nobody needs the place any more.
+    private mutating func openFile(for location: EntryLocation) throws(EntryReadFailure) -> D.File {
+        do throws(DiskFailure) {
+            return try file(of: location.segment)
+        } catch {
+            if case .notFound = error { throw .damaged(location) }
+            throw .disk(error)
+        }
     }
 
     /// The open file of a segment.

@@ -79,8 +79,8 @@ struct FrameDraft: Sendable {
             )
         case .truncate(let group, let from):
             add(ControlRecord(.truncate, sequence, group, index: from.rawValue), [], &encoder)
-        case .groupRemoved(let group):
-            add(ControlRecord(.groupRemoved, sequence, group), [], &encoder)
+        case .groupRemoved(let group, let index):
+            add(ControlRecord(.groupRemoved, sequence, group, index: index.rawValue), [], &encoder)
         case .configuration(let group, let bytes):
             add(ControlRecord(.configuration, sequence, group), [bytes], &encoder)
         case .groupCreated(let group, let bytes):

@@ -11,6 +11,8 @@ struct GroupReplay {
     /// transfer that came to nothing left behind.
     private var entries: [EntryLocation] = []
     private var damaged: Set<LogIndex> = []
+    /// The highest index that any record has named, still there or not.
+    private var highestIndex = LogIndex.zero
     private var snapshots = SnapshotReplay()
 
     mutating func apply(_ item: RecoveredItem) {
@@ -21,7 +23,9 @@ struct GroupReplay {
         case .truncate: truncate(from: max(LogIndex(item.item.index), snapshots.highestMark.next))
         case .entries: applyEntries(item)
         case .snapshotChunk: snapshots.addChunk(item)
-        case .snapshotCurrent: snapshots.addMark(item)
+        case .snapshotCurrent:
+            highestIndex = max(highestIndex, LogIndex(item.item.index))
+            snapshots.addMark(item)
         case .groupRemoved: break
         }
     }
@@ -55,6 +59,7 @@ struct GroupReplay {
     }
 
     private mutating func add(_ location: EntryLocation, isDamaged: Bool) {
+        highestIndex = max(highestIndex, location.index)
         let isBehind = entries.last.map { $0.index < location.index } ?? true
         let position = isBehind ? entries.count : place(of: location.index)
         guard position < entries.count, entries[position].index == location.index else {
@@ -115,6 +120,8 @@ struct GroupReplay {
         var damaged: [LogIndex] = []
         /// Entries are missing that were there.
         var hasGap = false
+        /// The log never went beyond this.
+        var highestIndex = LogIndex.zero
         /// The mark that says so, when nothing else does: it is kept until there is another snapshot.
         var evidence: ControlRecord?
     }
@@ -122,6 +129,7 @@ struct GroupReplay {
     /// What the group has in the end.
     func contents(isIdentityLost: Bool, payload: (RecoveredItem) -> Bytes?) -> Contents {
         var contents = Contents()
+        contents.highestIndex = highestIndex
         let (snapshot, unusable) = snapshots.current(payload: payload)
         contents.snapshot = snapshot
         let base = snapshot?.recovered.index ?? .zero

@@ -13,8 +13,9 @@ public enum LogRecord: Sendable {
     case truncate(group: GroupID, from: LogIndex)
     /// The group exists, with its parameters, opaque; the newest counts.
     case groupCreated(group: GroupID, Bytes)
-    /// The group's records before this one mean nothing any more.
-    case groupRemoved(group: GroupID)
+    /// The group's records before this one mean nothing any more. `index` is that of the metadata's entry or snapshot
+    /// which says so: a metadata snapshot at or behind it says it again.
+    case groupRemoved(group: GroupID, at: LogIndex)
     /// A part of a snapshot; means nothing before its mark.
     case snapshotChunk(SnapshotChunk)
     /// The snapshot whose chunks were staged before is current; its predecessors mean nothing any more.

@@ -65,12 +65,14 @@ struct LogReplay {
             // A group that does not know its members cannot tell a majority.
             let isComplete = created != .some(nil) && configuration != .some(nil) && !contents.hasGap
             let mayVote = !isIdentityLost && isComplete
-            let recovered = RecoveredGroup(
+            var recovered = RecoveredGroup(
                 group: group, term: replay.term, vote: replay.vote, created: created ?? nil,
                 configuration: configuration ?? nil, snapshot: contents.snapshot?.recovered,
                 retained: contents.retained, missing: contents.missing, entries: contents.entries,
                 damaged: contents.damaged, mayVote: mayVote,
                 mayLead: mayVote && contents.damaged.isEmpty && contents.missing.isEmpty)
+            let isBounded = !isIdentityLost && contents.hasGap && created != .some(nil) && configuration != .some(nil)
+            if isBounded { recovered.lostThrough = contents.highestIndex }
             return (recovered, replay.controls + (contents.snapshot?.controls ?? []), contents.evidence)
         }
     }

@@ -25,8 +25,9 @@ struct LogScan<D: Disk> {
     private var pending: (frame: FoundFrame, segment: Int)?
     /// Where the current scan met something that is not a header, before it found the next one.
     private var missingAt: Int?
-    /// The device does not give the place where the next frame would begin: there may be one.
-    private var isEndUnreadable = false
+    /// The segment, as a position in `segments`, of which the device does not give the place where the next frame would
+    /// begin: there may be one.
+    private var unreadableEnd: Int?
     /// The segment scanned last was preceded by retired ones.
     private var hasPassed = false
 
@@ -72,7 +73,7 @@ struct LogScan<D: Disk> {
     mutating func pass(_ range: RetiredRange) throws(LogStoreFailure) {
         try settlePending(repeated: nil)
         hasPassed = true
-        isEndUnreadable = false
+        unreadableEnd = nil
         if range.firstFrame > chain.number + 1 {
             note(.missing(chain.number + 1...range.firstFrame - 1), range.first, nil)
             loseFrames(range.firstFrame - chain.number - 1)
@@ -109,7 +110,7 @@ struct LogScan<D: Disk> {
             frames.isEmpty || place.firstNumber > lastNumber
         else { return false }
         try settlePending(repeated: nil)
-        isEndUnreadable = false
+        unreadableEnd = nil
         var expected = chain.number + 1
         for frame in frames {
             if frame.number > expected { loseFrames(frame.number - expected) }
@@ -201,7 +202,7 @@ struct LogScan<D: Disk> {
             } else {
                 if missingAt == nil {
                     missingAt = position
-                    if window.readErrors > readErrors && takesNextFrame(index) { isEndUnreadable = true }
+                    if window.readErrors > readErrors && takesNextFrame(index) { unreadableEnd = index }
                 }
                 noteGarbage(at: position, of: index, in: &window)
                 position += SegmentHeader.alignment
@@ -256,7 +257,7 @@ struct LogScan<D: Disk> {
     /// Takes the next frame: it proves that everything before it was synced.
     private mutating func follow(_ frame: FoundFrame, in index: Int) throws(LogStoreFailure) {
         let header = frame.header
-        isEndUnreadable = false
+        unreadableEnd = nil
         if header.number == lastNumber + 1 {
             try settlePending(repeated: frame.previousDirectory)
         } else {
@@ -371,14 +372,23 @@ struct LogScan<D: Disk> {
     /// - Returns: the last frame's segment (as a position in `segments`) and its range of bytes, when its sync is in
     ///   doubt.
     mutating func finish() throws(LogStoreFailure) -> (segment: Int, range: Range<Int>)? {
-        if isEndUnreadable { loseFrames(1) }
+        if let index = unreadableEnd {
+            loseFrames(1)
+            leavePage(of: index)
+        }
         guard let (frame, index) = pending else { return nil }
         guard frame.isWhole || frame.isUnreadable else {
             pending = nil
             return nil
         }
         try settlePending(repeated: nil)
+        if frame.isUnreadable { leavePage(of: index) }
         return (index, frame.header.offset..<frame.header.end)
+    }
+
+    /// Nothing is written behind the end in its page: the kernel would have to read that first.
+    private mutating func leavePage(of index: Int) {
+        segments[index].end = align(segments[index].end, to: SegmentHeader.pageSize)
     }
 
     /// Reads and verifies the bytes of a record other than an entry.

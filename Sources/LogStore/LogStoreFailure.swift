@@ -28,7 +28,8 @@ extension LogStoreFailure: CustomStringConvertible {
         case .identityMissing: "there are segments, but the file 'store', which names the store, is missing"
         case .identityDamaged: "the file 'store', which names the store, is damaged"
         case .foreignSegment(let name): "'\(name)' belongs to another store"
-        case .unsupportedVersion(let file, let version): "a newer version (\(version)) of warren wrote '\(file)'"
+        case .unsupportedVersion(let file, let version):
+            "another version of warren, which this one cannot read (\(version)), wrote '\(file)'"
         }
     }
 }

@@ -43,6 +43,9 @@ struct LogOpening<D: Disk> {
 
     // MARK: Identity
 
+    /// More segments than a store makes between two starts.
+    private static var strayDistance: UInt32 { 1 << 24 }
+
     /// Reads or makes the store's identity and makes the new incarnation durable.
     mutating func identify(newStore: StoreID) throws(LogStoreFailure) {
         let names = try disking { () throws(DiskFailure) in
@@ -61,6 +64,11 @@ struct LogOpening<D: Disk> {
         } else {
             guard numbers.isEmpty else { throw .identityMissing }
             identity.storeID = newStore
+        }
+        // Numbers follow each other: a file far above all that are known is none of the log's.
+        let known = max(identity.lastSegment, identity.retired.last?.next ?? 0)
+        if let last = numbers.last, last > known, last - known > LogOpening.strayDistance {
+            throw .foreignSegment(SegmentName.name(of: last))
         }
         identity.incarnation.rawValue += 1
         identity.lastSegment = max(identity.lastSegment, numbers.last ?? 0)
@@ -148,8 +156,9 @@ struct LogOpening<D: Disk> {
                 let isTorn = segment.garbageEnd > segment.end
                 if position == activePosition && segment.header.generation > 0 {
                     // Of a recycled file only a torn frame with a readable header can be told from what was there
-                    // before. The next header's place is cleared in any case.
-                    let next = min(segment.end + SegmentHeader.alignment, segment.length)
+                    // before. The next header's place is cleared in any case, with the rest of its page.
+                    let next = min(
+                        align(segment.end + SegmentHeader.alignment, to: SegmentHeader.pageSize), segment.length)
                     segment.garbageEnd = max(segment.garbageEnd, next)
                 }
                 guard !segment.isSealed, segment.garbageEnd > segment.end else { continue }

@@ -24,6 +24,7 @@ public struct NodeLog<D: Disk>: Sendable {
     var spares: [SpareSegment] = []
     private var nextSegment: UInt32
     private var salts: SeededRandom
+    private let zeros = Bytes([UInt8](repeating: 0, count: 256 << 10))
     private var nextSequence: UInt64
     private var chain: FrameChain
     private var staged = Ring<Submission>()
@@ -151,6 +152,7 @@ public struct NodeLog<D: Disk>: Sendable {
             }
             if let next = ready.first { return seal(next: next.header.segment) }
         }
+        try extend(to: active.lengthNeeded(for: frameLength, directoryLength: draft.directory.count))
         self.draft = nil
         return place(draft)
     }
@@ -178,6 +180,22 @@ public struct NodeLog<D: Disk>: Sendable {
         durableCount += UInt64(draft.completions.count)
         account(for: draft, in: header.segment, recordsOffset: header.offset + header.headLength)
         return draft.completions
+    }
+
+    /// Lets the file grow before anything is placed in it: should the disk be full, the frame waits, and finds the next
+    /// segment as soon as one is ready. A footer never needs space of its own.
+    private mutating func extend(to length: Int) throws(LogStoreFailure) {
+        let end = align(length, to: SegmentHeader.alignment)
+        guard length > active.fileLength else { return }
+        try disking { () throws(DiskFailure) in
+            var position = active.fileLength
+            while position < end {
+                let count = min(zeros.count, end - position)
+                try disk.write(active.file, at: position, [zeros[0..<count]])
+                position += count
+            }
+        }
+        active.extended(to: end)
     }
 
     private mutating func makeDraft() -> FrameDraft? {

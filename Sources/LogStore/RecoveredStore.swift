@@ -49,6 +49,9 @@ public struct RecoveredGroup: Sendable {
     public var mayVote: Bool
     /// False as long as entries are damaged or records may be missing.
     public var mayLead: Bool
+    /// When the group has lost its vote only because a part of its log is missing whose extent is known: nothing behind
+    /// this index ever was in it. Zero otherwise.
+    public var lostThrough = LogIndex.zero
 
     /// A group with this content.
     package init(

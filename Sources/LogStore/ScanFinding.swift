@@ -17,6 +17,8 @@ struct ScanFinding: Sendable {
     /// Nil when the place is not known.
     var offset: Int?
 
+    var isMissing: Bool { if case .missing = kind { true } else { false } }
+
     var what: String {
         switch kind {
         case .missing(let frames):

@@ -53,7 +53,9 @@ public struct ScrubJob: Sendable {
         guard let found = scan.segments.first, !found.isSealed else { return }
         outcome.add("the footer is not intact")
         // What stands for the footer must name every frame: whatever it does not name would go with the segment.
-        guard scan.report.lostFrames == 0, scan.chain.number == frames.upperBound,
+        // The places of a frame without a readable header are a guess.
+        guard scan.report.lostFrames == 0, !scan.findings.contains(where: \.isMissing),
+            scan.chain.number == frames.upperBound,
             found.frames.first?.number == frames.lowerBound
         else { return }
         outcome.contents = SegmentContents(

@@ -1,10 +1,11 @@
 import Primitives
 
-/// The head of a segment's file: 4,096 bytes with two equal copies, at 0 and at 2,048, little-endian:
+/// The head of a segment's file: 8,192 bytes with two equal copies, at 0 and at 4,096, so that no sector or page holds
+/// both; little-endian:
 ///
 ///      0  u32 magic "WSEG"
 ///      4  u32 checksum     CRC32C of bytes 8 ..< 64
-///      8  u16 version      1
+///      8  u16 version      2
 ///     10  u16 zero
 ///     12  u32 alignment    frames begin at multiples of it: 512
 ///     16  u32 segment      number, from 1, never reused
@@ -28,13 +29,13 @@ struct SegmentHeader: Hashable, Sendable {
     var seed: UInt32
 
     /// Bytes in front of the first frame.
-    static let size = 4_096
+    static let size = 8_192
     static let alignment = 512
     /// What the kernel keeps in memory as one.
     static let pageSize = 4_096
-    static let version: UInt16 = 1
+    static let version: UInt16 = 2
     static let encodedSize = 64
-    static let copyStride = 2_048
+    static let copyStride = 4_096
     private static let magic: UInt32 = 0x4745_5357
 
     init(segment: UInt32, generation: UInt32, storeID: StoreID, salt: UInt64, incarnation: Incarnation) {

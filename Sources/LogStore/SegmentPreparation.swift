@@ -53,7 +53,7 @@ public struct SegmentPreparation<D: Disk>: Sendable {
     }
 
     /// Bytes of the file of a segment that is to have `size` bytes.
-    static func fileSize(_ size: Int) -> Int { align(max(size, 4 * SegmentHeader.size), to: SegmentHeader.size) }
+    static func fileSize(_ size: Int) -> Int { align(max(size, 2 * SegmentHeader.size), to: SegmentHeader.pageSize) }
 
     private var name: String { SegmentName.name(of: header.segment) }
     private var temporaryName: String { name + SegmentName.temporarySuffix }

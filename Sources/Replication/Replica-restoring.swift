@@ -22,7 +22,9 @@ extension Shard {
                 restored.mayLead = false
             }
         }
-        let transferred = Shard.transferredThrough(recovered)
+        let noted = Shard.transferredThrough(recovered)
+        // What was acknowledged and is gone is made good by a log that is committed as far as that one ever went.
+        let transferred = max(noted, recovered?.lostThrough ?? .zero)
         let waitsForTransfer = transferred > .zero && restored.mayVote
         if transferred > .zero {
             restored.mayVote = false
@@ -35,9 +37,11 @@ extension Shard {
                 base: restored.snapshotIndex, retained: recovered?.retained ?? [],
                 entries: recovered?.usableEntries ?? []),
             snapshotThreshold: threshold + Int(random.next(below: UInt64(max(threshold, 1)))), now: now)
-        if let state { put(state, into: replica) } else { replica.isStateMissing = true }
+        if let state { put(state, at: restored.snapshotIndex, into: replica) } else { replica.isStateMissing = true }
         replica.transferredThrough = transferred
         replica.waitsForTransfer = waitsForTransfer
+        // Before anything of what shows the loss can go.
+        if transferred > noted { writeNote(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true
@@ -63,7 +67,7 @@ extension Shard {
         if replica.isStateMissing { replica.damaged.insert(.zero, nil) }
         guard !replica.damaged.isEmpty else { return }
         let isWhole = recovered.usableEntries.count == recovered.entries.count
-        replica.waitsForRepair = recovered.mayVote && isWhole && !replica.isStateMissing
+        replica.waitsForRepair = recovered.mayVote && isWhole
         repairs.found += recovered.damaged.count + recovered.missing.count
         let index = replica.damaged.first(1)[0].index
         output.events.append(.entryDamaged(replica.group, index, at: replica.locations[index]))

@@ -4,11 +4,12 @@ package import Primitives
 ///
 /// While a leader's snapshot is on its way, its live entries stand in the node log among those of the replica's own
 /// log. After a crash in between nobody can tell whether entries of the two join: the replica neither votes nor leads
-/// until it knows the whole stretch to be committed.
+/// until it knows the whole stretch to be committed. Likewise when a part of the log is lost: what it had acknowledged
+/// there must be committed here first.
 ///
 /// Layout, little-endian: u8 version 1, u64 `transferredThrough`.
 package struct ReplicaNote: Hashable, Sendable {
-    /// The log may hold entries that came with a snapshot up to here; zero when there are none.
+    /// The log may hold entries that came with a snapshot, or lack some that it had, up to here; zero when it is whole.
     package var transferredThrough: LogIndex
 
     private static let version: UInt8 = 1

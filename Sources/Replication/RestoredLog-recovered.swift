@@ -4,7 +4,8 @@ import Raft
 
 extension RestoredLog {
     /// The core's view of a recovered group: terms as runs, everything on disk durable. `recovered.usableEntries` are
-    /// the entries it counts with.
+    /// the entries it counts with. Where the log
+    /// is known not to have gone beyond `lostThrough`, its vote depends on that; see `Shard.makeReplica`.
     init(_ recovered: RecoveredGroup) {
         let entries = recovered.usableEntries
         var runs: [TermRun] = []
@@ -19,7 +20,8 @@ extension RestoredLog {
                 term: max(recovered.term, lastTerm), vote: lastTerm <= recovered.term ? recovered.vote : nil),
             termRuns: runs, lastIndex: entries.last?.index ?? recovered.snapshot?.index ?? .zero,
             snapshotIndex: recovered.snapshot?.index ?? .zero, snapshotTerm: recovered.snapshot?.term ?? .zero,
-            mayVote: recovered.mayVote && isWhole, mayLead: recovered.mayLead && isWhole)
+            mayVote: (recovered.mayVote || recovered.lostThrough > .zero) && isWhole,
+            mayLead: recovered.mayLead && isWhole)
     }
 }
 

@@ -50,6 +50,7 @@ extension Shard {
         if let change = ready.leader { leaderChanged(replica, to: change.leader) }
         if ready.snapshotInstalled != nil { snapshotInstalled(replica) }
         if ready.commit != nil {
+            dropOvertakenSnapshot(replica)
             transfersSettled(replica)
             replica.lastProgress = now
             enqueue(replica)
@@ -83,6 +84,7 @@ extension Shard {
         cache.freed(replica.tail.truncate(from: index))
         barriers.add(.unneeded(replica.locations.truncate(from: index)))
         replica.damaged.forget { $0 >= index }
+        if replica.damaged.isEmpty { repairFinished(replica) }
         replica.windows.removeAll()
     }
 

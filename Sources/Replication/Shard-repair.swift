@@ -185,7 +185,7 @@ extension Shard {
         if replica.damaged.isEmpty { repairFinished(replica) } else { askForRepair(replica) }
     }
 
-    private func repairFinished(_ replica: Replica) {
+    func repairFinished(_ replica: Replica) {
         guard replica.waitsForRepair else { return }
         replica.waitsForRepair = false
         if !replica.waitsForTransfer { replica.raft.permit(voting: false, leading: true) }

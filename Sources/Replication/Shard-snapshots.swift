@@ -21,12 +21,6 @@ extension Shard {
         let byteCount = replica.locations.byteCount
         guard replica.snapshotPolicy.isPending(byteCount: byteCount, applied: replica.applied) else { return }
         stayActive(replica)
-        // The log got there by itself, or this replica leads: nobody will complete the transfer.
-        if let incoming = replica.incomingSnapshot, incoming.install == nil,
-            incoming.name.index <= replica.raft.commit, !replica.isStuck(before: incoming.name.index)
-        {
-            dropIncomingSnapshot(replica)
-        }
         guard replica.ownSnapshot == nil,
             replica.snapshotPolicy.isDue(byteCount: byteCount, applied: replica.applied, now: now),
             canTakeSnapshot(replica), let state = state(of: replica)

@@ -74,18 +74,18 @@ extension Shard {
             if applied.request.node == node && applied.request.incarnation == incarnation {
                 topologyRequests.applied(applied.request.counter)
             }
-            for change in applied.changes { perform(change) }
+            for change in applied.changes { perform(change, at: entry.index) }
             output.topologyApplied.append(applied)
         }
     }
 
-    private func perform(_ change: TopologyChange) {
+    private func perform(_ change: TopologyChange, at index: LogIndex) {
         switch change {
         case .queueCreated(let record): host(record)
         case .queueDeleted(let record):
             guard let group = record.group else { return }
             tellGroupGone(group)
-            removeReplica(group)
+            removeReplica(group, at: index)
         default:
             break
         }
@@ -108,15 +108,15 @@ extension Shard {
 
     // MARK: Snapshots
 
-    /// Another node's snapshot takes the place of the metadata here.
-    func replaceTopology(by newer: Topology) {
+    /// The metadata's snapshot at `index`, another node's mostly, takes the place of the metadata here.
+    func replaceTopology(by newer: Topology, at index: LogIndex) {
         let changes = topology.changes(to: newer)
         topology = newer
-        for change in changes { perform(change) }
-        guard !changes.isEmpty else { return }
-        output.topologyApplied.append(TopologyApplied(request: .none, outcome: .done, changes: changes))
+        for change in changes { perform(change, at: index) }
         // What was asked for here may be in the snapshot, and then no entry will answer it. Asked once more, the leader
         // says that it is so.
         if !topologyRequests.isEmpty { forward(topologyRequests.encoded) }
+        guard !changes.isEmpty else { return }
+        output.topologyApplied.append(TopologyApplied(request: .none, outcome: .done, changes: changes))
     }
 }

@@ -30,7 +30,8 @@ extension Shard {
 
     func isSendingSnapshot(_ replica: Replica) -> Bool {
         guard let outgoing = replica.outgoingSnapshot else { return false }
-        if now - outgoing.lastProgress < OutgoingSnapshot.patience { return true }
+        // One that is being encoded ends by itself.
+        if outgoing.state == nil || now - outgoing.lastProgress < OutgoingSnapshot.patience { return true }
         replica.outgoingSnapshot = nil
         return false
     }
@@ -147,7 +148,7 @@ extension Shard {
         else { return }
         var isLeaders = false
         step(replica) { isLeaders = $0.receiveSnapshotOffer(term: offer.leaderTerm, from: node, into: &$1) }
-        guard isLeaders, replica.incomingSnapshot?.install == nil else { return }
+        guard isLeaders, replica.incomingSnapshot?.isOpen ?? true else { return }
         guard offer.name.index > replica.raft.commit || replica.isStuck(before: offer.name.index) else {
             step(replica) {
                 $0.installSnapshot(
@@ -196,6 +197,10 @@ extension Shard {
         var last = after
         for entry in entries {
             guard entry.index > last, entry.index <= through, entry.term <= name.term else { return }
+            // Its own copy is on the way to the disk, and would be taken for this one; it is asked for again later.
+            guard entry.index < replica.locations.end || replica.raft.term(at: entry.index) != entry.term else {
+                return
+            }
             last = entry.index
             writing[entry.index] = entry.term
         }
@@ -336,21 +341,22 @@ extension Shard {
             replica.tail = EntryTail(next: index.next)
         }
         replica.windows.removeAll()
-        put(install.state, into: replica)
+        put(install.state, at: index, into: replica)
         replica.applied = index
         replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
         replica.damaged.forget { $0 <= index && !replica.refersTo($0) }
+        if replica.damaged.isEmpty { repairFinished(replica) }
         output.events.append(.snapshotInstalled(replica.group, index, from: install.leader))
         enqueue(replica)
     }
 
     /// Makes a snapshot's state the replica's.
-    func put(_ state: GroupState, into replica: Replica) {
+    func put(_ state: GroupState, at index: LogIndex, into replica: Replica) {
         replica.isStateMissing = false
         replica.lastTimestamp = max(replica.lastTimestamp, state.time)
         switch state {
         case .queue(let machine): replica.queue = machine
-        case .topology(let topology): replaceTopology(by: topology)
+        case .topology(let topology): replaceTopology(by: topology, at: index)
         }
     }
 
@@ -371,10 +377,19 @@ extension Shard {
         replica.raft.permit(voting: true, leading: replica.damaged.isEmpty)
     }
 
+    /// The log got as far as the snapshot by itself: nobody will complete the transfer.
+    func dropOvertakenSnapshot(_ replica: Replica) {
+        guard let incoming = replica.incomingSnapshot, incoming.install == nil,
+            incoming.name.index <= replica.raft.commit, !replica.isStuck(before: incoming.name.index)
+        else { return }
+        dropIncomingSnapshot(replica)
+    }
+
     /// Gives up a transfer; what has come of it is not needed.
     func dropIncomingSnapshot(_ replica: Replica) {
         guard let incoming = replica.incomingSnapshot else { return }
         replica.incomingSnapshot = nil
         release(incoming.received)
+        transfersSettled(replica)
     }
 }

@@ -103,6 +103,7 @@ public final class Shard {
             outboxes[peer] = OutboxBox()
         }
         for group in recovered.groups { restore(group) }
+        removeDeleted()
         // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
         hostQueues(of: topology)
     }
@@ -166,7 +167,8 @@ public final class Shard {
     }
 
     /// Removes a replica because a committed command deleted its group.
-    func removeReplica(_ group: GroupID) {
+    /// - Parameter index: of the metadata that says so.
+    func removeReplica(_ group: GroupID, at index: LogIndex) {
         guard let replica = replicas.removeValue(forKey: group) else { return }
         for context in replica.statusContexts { statusReads[context] = nil }
         setLeader(of: replica, from: replica.knownLeader, to: nil)
@@ -176,8 +178,20 @@ public final class Shard {
         barriers.add(.unneeded(locations))
         dropIncomingSnapshot(replica)
         groups.remove(at: place(of: group))
-        output.records.append(.groupRemoved(group: group))
+        output.records.append(.groupRemoved(group: group, at: index))
         output.events.append(.replicaRemoved(group))
+    }
+
+    /// Removes what the metadata's snapshot knows to be deleted: a crash may have come between its mark and the records
+    /// of the removals.
+    private func removeDeleted() {
+        for group in groups where group != .topology && topology.isDeleted(group) {
+            removeReplica(group, at: topologyApplied)
+        }
+        for group in undescribed.keys.sorted() where topology.isDeleted(group) {
+            undescribed[group] = nil
+            output.records.append(.groupRemoved(group: group, at: topologyApplied))
+        }
     }
 
     func enqueue(_ replica: Replica) {

@@ -160,7 +160,7 @@ final class Checker {
             case .entry(let entry): appended(process, entry, isCertain: truncated[entry.group] == nil)
             case .truncate(let group, let from):
                 lowerPromise(Replica(node: process.node, group: group), below: from)
-            case .groupRemoved(let group): forget(group, at: process.node)
+            case .groupRemoved(let group, _): forget(group, at: process.node)
             default: break
             }
         }

@@ -70,7 +70,7 @@ extension Simulation {
         let choice = atlas.segments.indices.filter { !atlas.segments[$0].isHeaderDamaged }
         guard let position = pick(choice) else { return }
         setAtlas(of: node) { $0.damageHeader(of: position) }
-        let start = random.oneIn(2) ? 0 : 2_048
+        let start = random.oneIn(2) ? 0 : 4_096
         harm(node, FaultAtlas.name(of: atlas.segments[position].number), start..<start + 512)
     }
 
@@ -156,14 +156,14 @@ extension Simulation {
         coverage.add(.misdirectedWrite)
         trace.note(node, "misdirected", UInt64(write.segment), UInt64(write.range.lowerBound))
         guard random.oneIn(2), let position = pick(self.atlas(of: node).sealed),
-            let end = atlas.segments[position].frames.last?.range.upperBound, end - bytes.count >= 4_096,
+            let end = atlas.segments[position].frames.last?.range.upperBound, end - bytes.count >= 8_192,
             let file = disk.find(FaultAtlas.name(of: atlas.segments[position].number))
         else {
             let shift = 512 * (1 + Int(random.next(below: 8)))
             return disk.impose(bytes, on: write.file, at: write.range.lowerBound + shift, except: next)
         }
-        let slots = UInt64((end - bytes.count - 4_096) / 512 + 1)
-        let start = 4_096 + 512 * Int(random.next(below: slots))
+        let slots = UInt64((end - bytes.count - 8_192) / 512 + 1)
+        let start = 8_192 + 512 * Int(random.next(below: slots))
         setAtlas(of: node) { $0.damageFrames(of: position, in: start..<start + bytes.count) }
         disk.impose(bytes, on: file, at: start)
     }
@@ -184,7 +184,7 @@ extension Simulation {
         suspects.insert(node)
         trace.note(node, "loses records", UInt64(segment.number), 0)
         guard let file = disk.find(name), random.oneIn(2) else { return disk.lose(name) }
-        disk.impose([UInt8](repeating: 0xA5, count: 4_096), on: file, at: 0)
+        disk.impose([UInt8](repeating: 0xA5, count: 8_192), on: file, at: 0)
     }
 
     /// An fdatasync failed. The process ends; whoever starts it again may find everything in the page cache, until

@@ -314,6 +314,12 @@ public final class Simulation {
                 }
                 if state.leader == nil || state.leader != first.leader { return "the leader of \(group) is in dispute" }
             }
+            for process in processes {
+                guard let last = process.shard.replicaState(of: group)?.lastIndex, last > process.shard.base(of: group),
+                    process.shard.location(of: group, at: last) == nil
+                else { continue }
+                return "\(process.node) knows no place on its disk for \(last) of \(group)"
+            }
             if let model = checker.models[group], model.applied != first.applied { return "\(group) lags" }
         }
         return nil

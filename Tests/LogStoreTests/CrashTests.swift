@@ -106,7 +106,7 @@ private struct Model: Equatable {
         }
 
         mutating func start() throws -> NodeLog<MemoryDisk> {
-            let configuration = LogConfiguration(segmentSize: 16 << 10, firstSegmentSize: 16 << 10, readySegments: 1)
+            let configuration = LogConfiguration(segmentSize: 32 << 10, firstSegmentSize: 32 << 10, readySegments: 1)
             disk.crash(&random)
             if random.oneIn(3) {
                 var generator = SeededRandom(seed: random.next())

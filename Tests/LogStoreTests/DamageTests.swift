@@ -9,10 +9,10 @@ import Testing
     /// A log of three frames with all kinds of records; the disk, the locations, and where each frame begins and the
     /// last ends.
     private func sample() throws -> (disk: MemoryDisk, locations: [[EntryLocation]], bounds: [Int]) {
-        let configuration = LogConfiguration(segmentSize: 16 << 10, firstSegmentSize: 16 << 10)
+        let configuration = LogConfiguration(segmentSize: 20 << 10, firstSegmentSize: 20 << 10)
         var log = try LogFixture(configuration: configuration)
         var locations: [[EntryLocation]] = []
-        var bounds: [Int] = [4_096]
+        var bounds: [Int] = [8_192]
         for round in 0..<3 as Range<UInt64> {
             var records: [LogRecord] = [
                 .groupCreated(group: DamageTests.group, Bytes("p")),
@@ -172,7 +172,7 @@ import Testing
         // The body imitates a frame of this very log, as an attacker would who saw the file of another store.
         var other = try LogFixture(seed: 2)
         try other.append([.hardState(group: DamageTests.group, term: Term(99), vote: NodeID(1))])
-        let forged = Array(other.disk.contents(firstSegment)[4_096..<8_192])
+        let forged = Array(other.disk.contents(firstSegment)[8_192..<12_288])
         let body = forged + forged
         let message = body.withUnsafeBytes { body in
             Entry(
@@ -183,7 +183,7 @@ import Testing
         try log.append([.entry(message)])
         try log.attest()
         var bytes = log.disk.contents(firstSegment)
-        bytes[4_096] ^= 1
+        bytes[8_192] ^= 1
         log.disk.replace(firstSegment, with: bytes)
         let store = try open(log.disk)
         #expect(store.group(7)?.term == .zero)

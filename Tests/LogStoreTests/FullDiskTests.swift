@@ -24,40 +24,81 @@ import Testing
         try again.verifyEntries()
     }
 
-    @Test func aWriteIsMadeAgainUntilThereIsSpace() throws {
+    @Test func aFrameWaitsUntilThereIsSpace() throws {
         // No segment is ready: the file grows.
         var hosted = try filled(entries: 0)
         try hosted.write { $0.append(1, size: 20_000) }
         let before = hosted.host.groups
         try hosted.disk.fill(leaving: 700)
         hosted.stage { $0.append(1, size: 5_000) }
-        let prepared = try hosted.log.prepareFrame()
-        let write = try #require(prepared)
         for _ in 0..<3 {
-            #expect(throws: DiskFailure.noSpace) { try hosted.disk.write(write.file, at: write.offset, write.parts) }
-            // What it has written so far is a torn tail, should the node die now.
+            #expect(throws: LogStoreFailure.disk(.noSpace)) { try hosted.log.prepareFrame() }
             for seed in 0..<10 as Range<UInt64> {
                 let crashed = hosted.disk.memory.clone()
                 var random = SeededRandom(seed: seed)
                 crashed.crash(&random)
                 #expect(try HostedLog(disk: crashed).host.groups == before)
             }
+            // More may be staged meanwhile.
+            hosted.stage { $0.append(1, size: 100) }
         }
-        // More may be staged meanwhile.
-        hosted.stage { $0.append(1, size: 100) }
+        hosted.disk.makeRoom()
+        try hosted.flush()
+        try expectReopens(hosted)
+    }
+
+    /// As where files are copied on write.
+    @Test func aWriteInPlaceIsMadeAgainUntilThereIsSpace() throws {
+        var hosted = try filled(entries: 1)
+        hosted.stage { $0.append(1, size: 900) }
+        let prepared = try hosted.log.prepareFrame()
+        let write = try #require(prepared)
+        hosted.disk.failWritesInPlace()
+        for _ in 0..<3 {
+            #expect(throws: DiskFailure.noSpace) { try hosted.disk.write(write.file, at: write.offset, write.parts) }
+        }
         hosted.disk.makeRoom()
         try hosted.disk.write(write.file, at: write.offset, write.parts)
         try hosted.disk.sync(write.file)
         hosted.host.completed(hosted.log.frameDurable(write))
+        try expectReopens(hosted)
+    }
+
+    /// What reclamation gives back is the only space there is.
+    @Test(arguments: [300, 900, 5_000])
+    func aSegmentThatBecomesReadyTakesTheFrameThatWaited(size: Int) throws {
+        var hosted = try filled(entries: 0)
+        let preparation = hosted.log.beginPreparation()
+        var next = try #require(preparation)
+        let segment = try next.run()
+        // The last segment is filled to where nothing but small records fit.
+        var isFull = false
+        try hosted.disk.fill()
+        while !isFull {
+            hosted.stage { $0.append(1, size: size) }
+            do throws(LogStoreFailure) {
+                while let write = try hosted.log.prepareFrame() {
+                    try? hosted.disk.write(write.file, at: write.offset, write.parts)
+                    try? hosted.disk.sync(write.file)
+                    hosted.host.completed(hosted.log.frameDurable(write))
+                }
+            } catch {
+                #expect(error == .disk(.noSpace))
+                isFull = true
+            }
+        }
+        let active = hosted.log.activeSegment
+        hosted.log.prepared(segment)
         try hosted.flush()
+        #expect(hosted.log.activeSegment == active + 1)
         try expectReopens(hosted)
     }
 
     @Test func aLogThatMayNotGrowWaitsForASegment() throws {
         var configuration = HostedLog<FullDisk>.small
-        configuration.growthLimit = 16 << 10
+        configuration.growthLimit = 32 << 10
         var hosted = try filled(entries: 0, configuration: configuration)
-        try hosted.write { $0.append(1, size: 20_000) }
+        try hosted.write { $0.append(1, size: 40_000) }
         let names = try hosted.disk.list()
         try hosted.disk.fill(leaving: 10_000)
         hosted.stage { $0.append(1, size: 900) }

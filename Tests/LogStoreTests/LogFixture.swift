@@ -9,7 +9,7 @@ struct LogFixture {
     let store: RecoveredStore
     private var ticket: UInt64 = 0
 
-    static let small = LogConfiguration(segmentSize: 16 << 10, firstSegmentSize: 16 << 10)
+    static let small = LogConfiguration(segmentSize: 20 << 10, firstSegmentSize: 20 << 10)
 
     init(
         disk: MemoryDisk = MemoryDisk(), configuration: LogConfiguration = LogFixture.small, seed: UInt64 = 1

@@ -242,7 +242,7 @@ struct LogHost {
         forgetInstall(id)
         for gone in group.entries.keys.sorted() { drop(gone, of: id, &group) }
         groups[id] = nil
-        return [.groupRemoved(group: GroupID(id))]
+        return [.groupRemoved(group: GroupID(id), at: LogIndex(id))]
     }
 
     private mutating func drop(_ index: UInt64, of id: UInt64, _ group: inout HostGroup) {
@@ -285,7 +285,7 @@ struct HostedLog<D: Disk> {
     private(set) var completed: UInt64 = 0
 
     static var small: LogConfiguration {
-        LogConfiguration(segmentSize: 16 << 10, firstSegmentSize: 16 << 10, readySegments: 1)
+        LogConfiguration(segmentSize: 32 << 10, firstSegmentSize: 32 << 10, readySegments: 1)
     }
 
     init(disk: D, nextGroup: UInt64 = 1, seed: UInt64 = 1, configuration: LogConfiguration = HostedLog.small) throws {

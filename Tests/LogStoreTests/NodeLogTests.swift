@@ -15,7 +15,8 @@ import Testing
         try first.append([
             .configuration(group: group, Bytes("new")), .hardState(group: group, term: Term(3), vote: NodeID(2)),
             .truncate(group: group, from: LogIndex(3)), .groupCreated(group: GroupID(8), Bytes()),
-            .groupRemoved(group: GroupID(8)), .hardState(group: GroupID(9), term: Term(1), vote: NodeID(1)),
+            .groupRemoved(group: GroupID(8), at: LogIndex(1)),
+            .hardState(group: GroupID(9), term: Term(1), vote: NodeID(1)),
         ])
         #expect(locations.map(\.index.rawValue) == [1, 2, 3])
         #expect(try first.read(locations[1]).bytes == entry(2).bytes)

@@ -27,7 +27,7 @@ import Testing
         let (memory, locations) = try sample()
         let last = try #require(locations.last)
         let end = (Int(last.offset + last.length) + 511) & ~511
-        for sector in stride(from: 4_096, to: end, by: 512) {
+        for sector in stride(from: 8_192, to: end, by: 512) {
             let disk = RefusingDisk(memory.clone())
             disk.refuse(firstSegment, sector..<sector + 512)
             let store = try open(disk)
@@ -61,11 +61,36 @@ import Testing
 
     @Test func oneCopyOfAHeaderIsEnough() throws {
         let (memory, _) = try sample()
-        for (name, copy) in [(firstSegment, 0), (firstSegment, 2_048), ("store", 0), ("store", 4_096)] {
+        for (name, copy) in [(firstSegment, 0), (firstSegment, 4_096), ("store", 0), ("store", 4_096)] {
             let disk = RefusingDisk(memory.clone())
-            disk.refuse(name, copy..<copy + 48)
+            // A sector may be as large as a page.
+            disk.refuse(name, copy..<copy + 4_096)
             let store = try open(disk)
             #expect(store.mayVote && store.group(7)?.lastIndex == LogIndex(9), "\(name) at \(copy)")
+        }
+    }
+
+    /// A part of a page is written only when the rest of it can be read.
+    @Test func aStoreWithAnUnreadablePageAtItsEndOpensAndGoesOn() throws {
+        let (memory, locations) = try sample()
+        let last = try #require(locations.last)
+        let end = (Int(last.offset + last.length) + 511) & ~511
+        for page in [end / 4_096 * 4_096, (end + 4_095) / 4_096 * 4_096] {
+            let disk = RefusingDisk(memory.clone())
+            disk.refuse(firstSegment, page..<page + 4_096)
+            disk.refusesPartsOfUnreadablePages()
+            var random = SeededRandom(seed: 1)
+            var (log, _) = try NodeLog.open(disk: disk, configuration: LogFixture.small, randomness: &random)
+            log.stage([.entry(entry(10))], ticket: 1)
+            let prepared = try log.prepareFrame()
+            let write = try #require(prepared)
+            try disk.write(write.file, at: write.offset, write.parts)
+            try disk.sync(write.file)
+            let place = try #require(log.frameDurable(write).first?.locations.first)
+            log.close()
+            var reader = EntryReader(disk: disk)
+            #expect(try reader.read(place).index == LogIndex(10))
+            _ = try open(disk)
         }
     }
 

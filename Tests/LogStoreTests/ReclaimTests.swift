@@ -124,7 +124,7 @@ import Testing
             if names.contains(name) {
                 #expect(try reader.read(location).index == location.index)
             } else {
-                #expect(throws: EntryReadFailure.disk(.notFound(name))) { try reader.read(location) }
+                #expect(throws: EntryReadFailure.damaged(location)) { try reader.read(location) }
             }
         }
     }
@@ -146,12 +146,12 @@ import Testing
                 // A file that was removed and not recycled still holds the entry.
                 #expect(try reader.read(location).index == location.index)
             } catch {
-                #expect(error == .damaged(location) || error == .disk(.notFound(name(of: location.segment))))
+                #expect(error == .damaged(location))
             }
         }
         for location in old where retired.contains(location.segment) {
             reader.forget(location.segment)
-            #expect(throws: EntryReadFailure.disk(.notFound(name(of: location.segment)))) { try reader.read(location) }
+            #expect(throws: EntryReadFailure.damaged(location)) { try reader.read(location) }
         }
     }
 
@@ -228,7 +228,11 @@ import Testing
             return try HostedLog(disk: hosted.disk.clone()).store.removedGroups
         }
         #expect(try turnOver(&hosted) == [GroupID(1)])
+        // The state of a metadata snapshot may be older than a removal that comes before its mark.
+        try hosted.write { _ in [.groupRemoved(group: GroupID(75), at: LogIndex(75))] }
         try hosted.write { _ in LogHost.snapshotRecords(0, at: 70, term: 1, bytes: [1], chunk: 1, live: []) }
+        #expect(try turnOver(&hosted) == [GroupID(75)])
+        try hosted.write { _ in LogHost.snapshotRecords(0, at: 80, term: 1, bytes: [1], chunk: 1, live: []) }
         #expect(try turnOver(&hosted) == [])
     }
 
@@ -364,7 +368,7 @@ import Testing
             }
         }
         // Opening, the snapshot, a dozen copies and retirements.
-        #expect(operations > 60)
+        #expect(operations > 50)
     }
 
     @Test func theListOfRetiredSegmentsIsKeptTwice() throws {

@@ -12,6 +12,7 @@ final class RefusingDisk: Disk {
         var names: [Int: String] = [:]
         var reads = 0
         var passing = 0..<0
+        var refusesPartsOfPages = false
     }
 
     init(_ memory: MemoryDisk) { self.memory = memory }
@@ -23,6 +24,9 @@ final class RefusingDisk: Disk {
     func refuse(after count: Int, failures: Int) {
         state.withLock { $0.passing = $0.reads + count..<$0.reads + count + failures }
     }
+
+    /// A write of a part of a page that cannot be read fails; one of a whole page makes it readable.
+    func refusesPartsOfUnreadablePages() { state.withLock { $0.refusesPartsOfPages = true } }
 
     var reads: Int { state.withLock { $0.reads } }
 
@@ -48,6 +52,16 @@ final class RefusingDisk: Disk {
     }
 
     func write(_ file: File, at offset: Int, _ parts: [Bytes]) throws(DiskFailure) {
+        let count = parts.reduce(0) { $0 + $1.count }
+        let isRefused = state.withLock { state in
+            guard state.refusesPartsOfPages, count > 0, let name = state.names[file.node],
+                let range = state.refused[name], range.overlaps(offset..<offset + count)
+            else { return false }
+            let isWhole = offset <= range.lowerBound && offset + count >= range.upperBound
+            if isWhole { state.refused[name] = nil }
+            return !isWhole
+        }
+        if isRefused { throw .system(errno: 5, operation: "write", file: "") }
         try memory.write(file, at: offset, parts)
     }
     func sync(_ file: File) throws(DiskFailure) { try memory.sync(file) }

@@ -12,7 +12,7 @@ import Testing
     }
 
     /// A group with its records at the beginning and many small segments.
-    private func filled(entries count: Int = 40, size: Int = 900) throws -> HostedLog<MemoryDisk> {
+    private func filled(entries count: Int = 70, size: Int = 900) throws -> HostedLog<MemoryDisk> {
         var hosted = try HostedLog(disk: MemoryDisk())
         try hosted.write { $0.create() + $0.vote(1, for: 2) + $0.configure(1, "three nodes") }
         for _ in 0..<count {

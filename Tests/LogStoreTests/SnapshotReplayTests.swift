@@ -115,7 +115,7 @@ import Testing
         var log = try LogFixture()
         try log.append(entries(1...5))
         try log.append(snapshot(at: 5))
-        try log.append([.groupRemoved(group: SnapshotReplayTests.group)])
+        try log.append([.groupRemoved(group: SnapshotReplayTests.group, at: LogIndex(5))])
         #expect(try LogFixture(disk: log.disk).store.groups.isEmpty)
         try log.append([.groupCreated(group: SnapshotReplayTests.group, Bytes("again"))])
         let group = try recovered(log)
@@ -182,5 +182,7 @@ import Testing
         let group = try recovered(log)
         #expect(group.snapshot == nil && numbers(group.entries) == Array(1...6))
         #expect(!group.mayVote && !group.mayLead)
+        // It never went beyond its last entry, which may have been acknowledged.
+        #expect(group.lostThrough == LogIndex(12))
     }
 }

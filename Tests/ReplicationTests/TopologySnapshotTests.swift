@@ -1,3 +1,4 @@
+import LogStore
 import Primitives
 import Replication
 import Testing
@@ -61,6 +62,55 @@ import Topology
         let replacement = nodes.applied[NodeID(3), default: []].last { $0.changes.contains(.replaced) }
         #expect(replacement?.changes == [.virtualHostDeleted("gone"), .replaced])
         #expect(replacement?.request == TopologyRequestID.none)
+    }
+
+    /// A crash may come between the mark of a snapshot and the removals that follow from it.
+    @Test func aStartRemovesTheQueuesThatItsSnapshotKnowsToBeDeleted() throws {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        nodes.advance(milliseconds: 50)
+        propose(.putVirtualHost(VirtualHostRecord(name: "v")), nodes)
+        let declaration = QueueDeclaration(
+            vhost: "v", name: "q", durable: true, autoDelete: false,
+            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
+        propose(.declareQueue(declaration), nodes)
+        let group = try #require(nodes[2].topology.queue("q", vhost: "v")?.group)
+        propose(.deleteQueue(vhost: "v", name: "q", expected: nil), nodes)
+        for number in 1...40 {
+            propose(.putVirtualHost(VirtualHostRecord(name: "v\(number)")), nodes)
+            propose(.deleteVirtualHost("v\(number)"), nodes)
+        }
+        nodes.advance(milliseconds: 2_000)
+        var found: RecoveredSnapshot?
+        var bytes = Bytes()
+        for record in nodes.records[NodeID(2)] ?? [] {
+            if case .snapshotChunk(let chunk) = record, chunk.group == .topology { bytes = chunk.bytes }
+            if case .snapshotCurrent(let mark) = record, mark.group == .topology {
+                found = RecoveredSnapshot(index: mark.index, term: mark.term, bytes: bytes, live: mark.live)
+            }
+        }
+        let snapshot = try #require(found)
+        #expect(snapshot.index.rawValue > group.rawValue + 1)
+        let created = GroupDescriptor(members: ToyNodes.members, preferredLeader: NodeID(1)).encoded()
+        let groups = [(GroupID.topology, snapshot), (group, nil)].map { group, snapshot in
+            RecoveredGroup(
+                group: group, term: Term(1), vote: nil, created: created, configuration: nil, snapshot: snapshot,
+                entries: [])
+        }
+        let again = Shard(
+            node: NodeID(2), peers: [NodeID(1), NodeID(3)],
+            recovered: RecoveredStore(
+                storeID: ToyNodes.store(NodeID(2)), incarnation: Incarnation(2), isFresh: false, mayVote: true,
+                groups: groups, removedGroups: []),
+            configuration: configuration, seed: 1, now: nodes.now)
+        #expect(again.replicaGroups == [.topology])
+        let records = again.flush(now: nodes.now, wall: .zero).records
+        #expect(
+            records.contains {
+                if case .groupRemoved(group, snapshot.index) = $0 { true } else { false }
+            })
     }
 
     /// The log goes on behind the snapshot.

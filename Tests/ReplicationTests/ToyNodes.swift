@@ -26,11 +26,12 @@ final class ToyNodes {
 
     static let members = nodes.map { GroupDescriptor.Member(node: $0, store: store($0)) }
 
-    init(_ configuration: ShardConfiguration = ShardConfiguration()) {
+    /// - Parameter groups: what the nodes' stores held.
+    init(_ configuration: ShardConfiguration = ShardConfiguration(), groups: [NodeID: [RecoveredGroup]] = [:]) {
         for node in ToyNodes.nodes {
             let recovered = RecoveredStore(
-                storeID: ToyNodes.store(node), incarnation: Incarnation(1), isFresh: true, mayVote: true, groups: [],
-                removedGroups: [])
+                storeID: ToyNodes.store(node), incarnation: Incarnation(1), isFresh: groups[node] == nil,
+                mayVote: true, groups: groups[node] ?? [], removedGroups: [])
             shards.append(
                 Shard(
                     node: node, peers: ToyNodes.nodes.filter { $0 != node }, recovered: recovered,
