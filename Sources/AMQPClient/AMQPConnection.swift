@@ -67,9 +67,14 @@ public final class AMQPConnection: @unchecked Sendable {
         eventLoop.assertInEventLoop()
         guard output.readableBytes > 0, let channel else { return }
         heartbeats.sent = true
-        channel.writeAndFlush(output, promise: nil)
+        // Whoever hears within the write that the socket takes more may gather and write more.
+        var written = output
+        output = ByteBuffer()
+        channel.writeAndFlush(written, promise: nil)
+        guard output.capacity == 0 else { return }
         // Keeps the memory when the socket took all of it at once.
-        output.clear(minimumCapacity: 4096)
+        written.clear(minimumCapacity: 4096)
+        output = written
     }
 
     /// Output was appended: it leaves with the read cycle under way, else with the tick.

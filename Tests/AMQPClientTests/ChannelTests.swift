@@ -27,6 +27,23 @@ import Testing
         }
     }
 
+    /// A socket that drains within a write says so in it, and whoever listens writes more at once.
+    @Test func whatIsWrittenWithinAWriteLeavesOnceAndBehindIt() throws {
+        let (dialogue, channel) = try Dialogue.open()
+        try dialogue.channel.pipeline.syncOperations.addHandler(DrainsInFlush(), position: .first)
+        let route = try PublishRoute(exchange: "x", routingKey: "k")
+        var left: UInt8 = 3
+        dialogue.connection.onWritabilityChanged = { _ in
+            guard left > 0 else { return }
+            left -= 1
+            _ = [left].withUnsafeBytes { channel.publish(route, body: $0) }
+            channel.flush()
+        }
+        _ = [UInt8(9)].withUnsafeBytes { channel.publish(route, body: $0) }
+        channel.flush()
+        #expect(try dialogue.heard().compactMap(\.body) == [[9], [2], [1], [0]])
+    }
+
     @Test func publishesLeaveInOneWriteAndConfirmsComeAsRuns() throws {
         let (dialogue, channel) = try Dialogue.open()
         channel.confirmSelect { _ in }
@@ -175,5 +192,15 @@ import Testing
         #expect(throws: ClientError.invalid("name of more than 255 octets")) {
             try PublishRoute(routingKey: String(repeating: "x", count: 256))
         }
+    }
+}
+
+/// Every flush drains the socket.
+private final class DrainsInFlush: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    func flush(context: ChannelHandlerContext) {
+        context.flush()
+        context.fireChannelWritabilityChanged()
     }
 }
