@@ -105,6 +105,7 @@ struct LogOpening<D: Disk> {
         }
         for range in retired { try scan.pass(range) }
         doubtful = try scan.finish()
+        if hasGap { scan.loseSegment() }
         let next = scan.segments.filter(\.isSealed).map(\.next) + identity.retired.map(\.next)
         for segment in next where !numbers.contains(identity.retired.existing(from: segment)) { scan.loseSegment() }
         if scan.isIdentityLost && !identity.hasLostRecords {
@@ -114,6 +115,17 @@ struct LogOpening<D: Disk> {
         try clean()
         return RecoveredLog(
             LogReplay(scan.items), hasRecords: !scan.items.isEmpty || !identity.retired.isEmpty)
+    }
+
+    /// Whether a file is missing below one that is there: numbers follow each other, but for those retired. It may be
+    /// the one that took frames, which no footer names.
+    private var hasGap: Bool {
+        var expected = identity.retired.existing(from: 1)
+        for number in numbers {
+            if number != expected { return true }
+            expected = identity.retired.existing(from: number + 1)
+        }
+        return false
     }
 
     private func find(_ number: UInt32) throws(LogStoreFailure) -> FoundSegment<D.File>? {

@@ -56,6 +56,16 @@ import Testing
         }
     }
 
+    /// No footer names the segment that takes frames; those made ready behind it show that it was there.
+    @Test func aStoreThatLostTheSegmentInUseIsNotFresh() throws {
+        var log = try LogFixture()
+        try log.log.prepareSegments()
+        try log.append([.entry(entry(1))])
+        log.disk.lose(firstSegment)
+        let store = try LogFixture(disk: log.disk).store
+        #expect(!store.mayVote && !store.isFresh)
+    }
+
     @Test func aStoreThatLostItsOnlySegmentIsNotFresh() throws {
         let log = try LogFixture()
         log.disk.lose(firstSegment)
