@@ -131,12 +131,17 @@ warren_binary() {
         echo "$WARREN_BINARY"
         return
     fi
+    [ -x "$ROOT/.build/release/warren" ] || die "warren is not built; Cluster/up builds it"
     echo "$ROOT/.build/release/warren"
 }
 
-# Builds the executable unless one was given. The build's output goes to stderr.
+# Builds the executable unless one was given or nothing has changed since. The build's output goes to stderr.
 build_warren() {
     [ -z "${WARREN_BINARY:-}" ] || return 0
+    local binary=$ROOT/.build/release/warren
+    if [ -x "$binary" ] && [ -z "$(find "$ROOT/Package.swift" "$ROOT/Sources" -newer "$binary" -print -quit)" ]; then
+        return 0
+    fi
     install_packages
     (cd "$ROOT" && swift build -c release --product warren >&2) || die "the build failed"
 }
