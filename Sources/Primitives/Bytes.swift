@@ -74,6 +74,9 @@ public struct Bytes: Sendable {
         return withUnsafeBytes { $0[index] }
     }
 
+    /// Bytes of memory that these keep alive.
+    @inlinable public var heldByteCount: Int { storage?.capacity ?? 0 }
+
     /// A copy in storage of its own.
     @inlinable public func compacted() -> Bytes { withUnsafeBytes { Bytes(copying: $0) } }
 

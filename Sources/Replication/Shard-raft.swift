@@ -337,8 +337,8 @@ extension Shard {
             guard entry.group == group, entry.index == append.prevIndex + UInt64(entries.count + 1),
                 entry.term == append.entriesTerm, entry.isIntact
             else { throw .invalid("appended entry") }
-            // A small entry must not keep a large payload alive while it is cached.
-            entries.append(entry.bytes.count * 4 < content.count ? entry.compacted() : entry)
+            // A small entry must not keep a large payload alive while it is cached: deliveries may be in it, too.
+            entries.append(entry.bytes.count * 4 < entry.bytes.heldByteCount ? entry.compacted() : entry)
             start += header.encodedLength
         }
         guard entries.count == Int(append.count) else { throw .invalid("append entry count") }

@@ -161,6 +161,29 @@ import Topology
         #expect(nodes[1].replicaGroups == [.topology])
     }
 
+    /// The cache counts the bytes of entries, so they must not hold much more than that.
+    @Test func anEntryInMemoryDoesNotHoldThePayloadItCameIn() throws {
+        let nodes = founded()
+        let state = try #require(nodes.topology(of: 2))
+        let append = Append(
+            term: state.term, prevIndex: state.lastIndex, prevTerm: state.term, commit: state.commit, count: 1,
+            entriesTerm: state.term)
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        let entry = Entry(
+            kind: .noop, group: .topology, index: state.lastIndex.next, term: state.term, timestamp: .zero,
+            headers: none, bodies: none)
+        var outbox = PeerOutbox()
+        outbox.append(.raft, group: .topology) { writer in
+            RaftMessage.append(append).encode(into: &writer)
+            writer.write(entry.bytes)
+        }
+        outbox.append(.gateway, group: .topology) { $0.writeZeros(200_000) }
+        let payload = try #require(outbox.take().first)
+        #expect(nodes[2].receive(payload, from: NodeID(1), now: nodes.now))
+        let cached = try #require(nodes[2].entryInMemory(of: .topology, at: state.lastIndex.next))
+        #expect(cached.bytes.heldByteCount <= 4 * cached.bytes.count)
+    }
+
     @Test func aMalformedPayloadIsToldAndChangesNothing() {
         let nodes = founded()
         let before = nodes.topology(of: 1)
