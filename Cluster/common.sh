@@ -64,16 +64,16 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-require_root() {
-    [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; } ||
-        die "a node's disk can be mounted by root only; run it as root"
-}
+can_be_root() { [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
+
+# require_root WHAT: that can be done by root only.
+require_root() { can_be_root || die "$1 by root only; run it as root"; }
 
 # Mounts the disk that a node was given, if it was given one. Nothing is left in the directory below: a node that starts
 # without the mount must find no older copy of its data.
 mount_own_disk() {
     [ -f "$(node_image "$1")" ] && ! has_own_disk "$1" || return 0
-    require_root
+    require_root "a node's disk can be mounted"
     rm -rf "$(node_data "$1")"
     mkdir "$(node_data "$1")"
     as_root mount -o loop "$(node_image "$1")" "$(node_data "$1")" || die "the disk of node $1 cannot be mounted"
@@ -89,7 +89,7 @@ unmount_own_disk() {
 # more. A node that runs is stopped for it and started again.
 give_own_disk() {
     local node=$1 dir data image used size was_running=no
-    require_root
+    require_root "a node's disk can be mounted"
     mount_own_disk "$node"
     if has_own_disk "$node"; then return 0; fi
     command -v mkfs.ext4 >/dev/null || die "mkfs.ext4 is missing; on Debian and Ubuntu: apt-get install e2fsprogs"
