@@ -33,6 +33,22 @@ struct QueueSet: Sendable {
         return server
     }
 
+    /// Messages in all of them together that nobody holds.
+    ///
+    /// - Throws: `setupFailed`.
+    func messageCount(on eventLoop: any EventLoop) async throws(BenchError) -> UInt64 {
+        do throws(ClientError) {
+            let connection = try await AMQPConnection.connect(addresses[0].settings(name: "count"), on: eventLoop)
+            let channel = try await connection.openChannel()
+            var count: UInt64 = 0
+            for name in names { count += UInt64(try await channel.declareQueue(name, passive: true).messageCount) }
+            await connection.close()
+            return count
+        } catch {
+            throw .setupFailed("cannot look at the queues: \(error)")
+        }
+    }
+
     /// Deletes them at the first node that does it; those that do not exist are no obstacle.
     func delete(on eventLoop: any EventLoop) async {
         var rest = names[...]

@@ -7,6 +7,6 @@ struct Warren: AsyncParsableCommand {
         abstract: "A message broker in which every durable queue is a Raft-replicated log, for AMQP 0-9-1 clients.",
         subcommands: [
             ServerCommand.self, StatusCommand.self, ClusterCommand.self, QueueCommand.self, CheckCommand.self,
-            FailoverCommand.self, BenchCommand.self, SimulateCommand.self, StoreCommand.self,
+            FailoverCommand.self, StormCommand.self, BenchCommand.self, SimulateCommand.self, StoreCommand.self,
         ])
 }
