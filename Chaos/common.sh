@@ -4,7 +4,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../Cluster/common.sh"
 # --- Faults that last. A script that holds one notes its process, so that Chaos/heal can end it.
 
 require_seconds() {
-    [[ ${1:-} =~ ^[0-9]{1,6}(\.[0-9]{1,3})?$ ]] && [[ $1 =~ [1-9] ]] || die "--for takes a number of seconds, not '${1:-}'"
+    [[ ${1:-} =~ ^[0-9]{1,6}(\.[0-9]{1,3})?$ ]] && [[ $1 =~ [1-9] ]] ||
+        die "--for takes a number of seconds, not '${1:-}'"
 }
 
 fault_note() { echo "$CLUSTER_DIR/fault-$1"; }
@@ -43,8 +44,8 @@ fault_holders() {
     done
 }
 
-# --- Cuts: packets between the peers' addresses are dropped where they arrive. Each rule carries the name of its cluster
-# and its cut, so that clusters side by side and cuts at the same time are healed one by one.
+# --- Cuts: packets between the peers' addresses are dropped where they arrive. Each rule carries the name of its
+# cluster and its cut, so that clusters side by side and cuts at the same time are healed one by one.
 
 require_packet_filter() {
     require_root "packets can be dropped"
