@@ -100,8 +100,8 @@ let package = Package(
         tests(
             "ManagementTests",
             [
-                "Management", "AMQP", "Broker", "LogStore", "Replication", "Topology", "Primitives", nioCore, nioHTTP1,
-                nioPosix,
+                "Management", "AMQP", "Broker", "LogStore", "PeerLink", "Replication", "Topology", "Primitives",
+                nioCore, nioHTTP1, nioPosix,
             ]),
         tests("PeerLinkTests", ["PeerLink", "Primitives", nioCore, nioPosix, nioEmbedded, logging]),
         tests("PrimitivesTests", ["Primitives"]),

@@ -18,6 +18,11 @@ public enum JSON: Hashable, Sendable {
         if case .string(let text) = self { text } else { nil }
     }
 
+    /// A whole number.
+    public var integer: Int64? {
+        if case .integer(let value) = self { value } else { nil }
+    }
+
     /// The elements of an array.
     public var array: [JSON]? {
         if case .array(let elements) = self { elements } else { nil }

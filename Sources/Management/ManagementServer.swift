@@ -19,6 +19,7 @@ public struct ManagementServer: Sendable {
         Overview(view: view, managementAddress: ListenAddress(host: host, port: port)).addRoutes(to: restricted)
         Nodes(view: view).addRoutes(to: restricted)
         Recovery(view: view).addRoutes(to: restricted)
+        Events(view: view).addRoutes(to: restricted)
         VirtualHosts(view: view).addRoutes(to: restricted)
         Exchanges(view: view).addRoutes(to: restricted)
         Bindings(view: view).addRoutes(to: restricted)

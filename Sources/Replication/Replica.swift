@@ -26,6 +26,8 @@ final class Replica {
 
     /// Commands of this tick, and of earlier ones while too many entries were on their way.
     var pending = PendingCommands()
+    /// Leader only: nothing of its term is committed yet.
+    var awaitsCommit = false
     /// Leader only: its side of the queue clients.
     var port: LeaderPort?
     /// Leader only: index of the no-op of the current term; the machine is up to date once it is applied.
@@ -62,6 +64,8 @@ final class Replica {
     var lastActivity = Instant.zero
     /// The group waits for this moment to campaign; nil while it has a leader.
     var campaignAt: Instant?
+    /// It had a leader and knows none now.
+    var isLeaderless = false
     /// Campaigns since the group lost its leader.
     var campaignAttempts = 0
 

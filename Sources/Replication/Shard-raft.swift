@@ -52,6 +52,10 @@ extension Shard {
         if ready.commit != nil {
             dropOvertakenSnapshot(replica)
             transfersSettled(replica)
+            if replica.awaitsCommit {
+                replica.awaitsCommit = false
+                note(.committed(replica.group, replica.raft.term))
+            }
             replica.lastProgress = now
             enqueue(replica)
             activate(replica)
@@ -198,7 +202,10 @@ extension Shard {
     // MARK: Roles
 
     private func roleChanged(_ replica: Replica, to role: RaftRole) {
+        if role == .candidate { note(.campaigned(replica.group, replica.raft.term)) }
         if role == .leader {
+            note(.elected(replica.group, replica.raft.term))
+            replica.awaitsCommit = true
             replica.lastProgress = now
             replica.port = LeaderPort()
             replica.port?.lead(term: replica.raft.term)
@@ -214,15 +221,18 @@ extension Shard {
         deliver(farewells, group: replica.group)
         replica.port = nil
         replica.noop = .zero
+        replica.awaitsCommit = false
         replica.pending.removeAll()
         replica.waitingAppends.removeAll()
         replica.outgoingSnapshot = nil
         replica.windows = replica.windows.filter { $0.key == .apply }
         output.events.append(.steppedDown(replica.group, replica.raft.term))
+        note(.steppedDown(replica.group, replica.raft.term))
     }
 
     private func leaderChanged(_ replica: Replica, to leader: NodeID?) {
         setLeader(of: replica, from: replica.knownLeader, to: leader)
+        if leader == nil { noteLeaderless(replica) } else { noteLed(replica) }
         if leader == nil {
             if replica.campaignAt == nil { scheduleCampaign(replica) }
         } else {

@@ -72,6 +72,9 @@ public final class Shard {
     public internal(set) var recovery: RecoveryLedger
     /// Damage met so far.
     public internal(set) var repairs = RepairTotals()
+    /// What lately became of the peers and of this node's leaderships.
+    public internal(set) var journal = EventJournal()
+    var leaderless = LeaderlessGroups()
     /// The time of the current input.
     var now = Instant.zero
     var wall = WallTime.zero
@@ -137,6 +140,7 @@ public final class Shard {
         }
         let replica = makeReplica(recovered.group, descriptor, RestoredLog(recovered), recovered)
         addReplica(replica)
+        noteLeaderless(replica)
         scheduleFirstCampaign(replica)
     }
 
@@ -172,6 +176,7 @@ public final class Shard {
         guard let replica = replicas.removeValue(forKey: group) else { return }
         for context in replica.statusContexts { statusReads[context] = nil }
         setLeader(of: replica, from: replica.knownLeader, to: nil)
+        noteLed(replica)
         while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
         var locations: [EntryLocation] = []
         replica.locations.forEach { locations.append($0) }

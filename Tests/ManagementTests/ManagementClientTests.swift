@@ -21,12 +21,14 @@ import Testing
     @Test func asksWithPathAndPassword() async throws {
         try await withNode(200, #"{"name":"a/b"}"#) { (client, node) async throws in
             #expect(try await client.get(["queues", "/", "a/b c%"])["name"] == "a/b")
+            _ = try await client.get(["warren", "events"], query: "after=7")
             try await client.put(["queues", "/", "q"], ["durable": true])
             try await client.delete(["queues", "/", "q", "contents"])
             let basic = "Basic Z3Vlc3Q6YTpi"
             #expect(
                 try await node.requests == [
                     "GET /api/queues/%2F/a%2Fb%20c%25 \(basic)",
+                    "GET /api/warren/events?after=7 \(basic)",
                     #"PUT /api/queues/%2F/q \#(basic) {"durable":true}"#,
                     "DELETE /api/queues/%2F/q/contents \(basic)",
                 ])

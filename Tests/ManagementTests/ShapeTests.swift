@@ -3,6 +3,7 @@ import Broker
 import Foundation
 import LogStore
 import Management
+import PeerLink
 import Primitives
 import Replication
 import Testing
@@ -177,6 +178,47 @@ import Topology
                 + #""rewritten_records":0,"segments":0}"#, #""started_at":1000"#,
             #""store":{"bytes_read":4096,"clean_stop":false,"damaged_records":0,"frames":0,"lost_frames":0,"#
                 + #""records":0,"sealed_segments":2,"segments":3,"torn_bytes":0}"#)
+    }
+
+    /// An event's JSON without its number and time, which are the same for all.
+    private func expect(_ event: JournalEvent, _ members: String...) throws {
+        var journal = EventJournal()
+        journal.note(event, at: .zero)
+        let record = try #require(journal.records(after: 0).first)
+        let view = EventView(record, at: 5) { "warren-\($0.rawValue)" }
+        let all = (members + [#""microseconds":5"#, #""sequence":1"#]).sorted()
+        #expect(try json(view) == "{" + all.joined(separator: ",") + "}")
+    }
+
+    @Test func events() throws {
+        try expect(
+            .nodeUp(NodeID(2), Incarnation(7)), #""event":"node_up""#, #""incarnation":7"#, #""node":"warren-2""#)
+        try expect(
+            .nodeSuspected(NodeID(2), .silence(.milliseconds(312))), #""duration_microseconds":312000"#,
+            #""event":"node_suspected""#, #""node":"warren-2""#, #""reason":"silence""#)
+        for (reason, word) in [
+            (SuspicionReason.linkReset, "link_reset"), (.neverHeard, "never_heard"), (.stopping, "stopping"),
+            (.newIncarnation(Incarnation(3)), "new_incarnation"),
+        ] {
+            try expect(
+                .nodeSuspected(NodeID(3), reason), #""event":"node_suspected""#, #""node":"warren-3""#,
+                #""reason":"\#(word)""#)
+        }
+        try expect(.stoodStill(.seconds(1)), #""duration_microseconds":1000000"#, #""event":"stood_still""#)
+        for (event, word) in [
+            (JournalEvent.campaigned(GroupID(9), Term(4)), "campaigned"), (.elected(GroupID(9), Term(4)), "elected"),
+            (.committed(GroupID(9), Term(4)), "committed"), (.steppedDown(GroupID(9), Term(4)), "stepped_down"),
+        ] {
+            try expect(event, #""event":"\#(word)""#, #""group":9"#, #""term":4"#)
+        }
+        try expect(
+            .allLed(groups: 12, after: .milliseconds(40)), #""duration_microseconds":40000"#, #""event":"all_led""#,
+            #""groups":12"#)
+        var journal = EventJournal()
+        journal.note(.stoodStill(.zero), at: .zero)
+        try expect(
+            JournalView(node: "n", journal, leaderless: 3), #""events":[]"#, #""first_sequence":1"#,
+            #""leaderless_groups":3"#, #""microseconds":0"#, #""next_sequence":2"#, #""node":"n""#)
     }
 
     @Test func nodes() throws {

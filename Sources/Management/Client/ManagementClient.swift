@@ -44,13 +44,15 @@ public actor ManagementClient {
     }
 
     /// What a path holds.
-    public func get(_ path: [String]) async throws(ManagementFailure) -> JSON {
-        try await ManagementClient.decode(getData(path))
+    ///
+    /// - Parameter query: behind the question mark, percent-encoded; empty for none.
+    public func get(_ path: [String], query: String = "") async throws(ManagementFailure) -> JSON {
+        try await ManagementClient.decode(getData(path, query: query))
     }
 
     /// What a path holds, as the node sent it.
-    public func getData(_ path: [String]) async throws(ManagementFailure) -> [UInt8] {
-        try await ask(.GET, path, limit: ManagementClient.questionLimit)
+    public func getData(_ path: [String], query: String = "") async throws(ManagementFailure) -> [UInt8] {
+        try await ask(.GET, path, query: query, limit: ManagementClient.questionLimit)
     }
 
     /// Creates what a path names.
@@ -92,10 +94,11 @@ public actor ManagementClient {
     }
 
     private func ask(
-        _ method: HTTPMethod, _ path: [String], body: String = "", limit: Int64
+        _ method: HTTPMethod, _ path: [String], query: String = "", body: String = "", limit: Int64
     ) async throws(ManagementFailure) -> [UInt8] {
         let exchange = HTTPExchange(
-            method: method, path: "/api/" + path.map(\.escaped).joined(separator: "/"),
+            method: method,
+            path: "/api/" + path.map(\.escaped).joined(separator: "/") + (query.isEmpty ? "" : "?" + query),
             headers: ["authorization": authorization], body: body)
         var reasons: [String] = []
         while let node = nodes.first {

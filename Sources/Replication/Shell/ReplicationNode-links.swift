@@ -62,12 +62,15 @@ extension ReplicationNode: PeerLinksDelegate {
         for verdict in verdicts {
             switch verdict {
             case .up(let node, let incarnation):
+                shard.journal.note(.nodeUp(node, incarnation), at: .now)
                 shard.nodeUp(node, incarnation, now: .now)
                 delegate?.nodeUp(node, incarnation)
-            case .suspected(let node, _):
+            case .suspected(let node, let reason):
+                shard.journal.note(.nodeSuspected(node, reason), at: .now)
                 shard.nodeSuspected(node, now: .now)
                 delegate?.nodeDown(node)
-            case .stalled:
+            case .stalled(let time):
+                shard.journal.note(.stoodStill(time), at: .now)
                 shard.nodeStalled(now: .now)
             }
         }
