@@ -35,12 +35,23 @@ package struct ChildCommand: Sendable {
         return collect(try started.get(), from: ends[0], deadline: .now() + Interval(inSeconds: seconds))
     }
 
-    private static func spawn(_ arguments: [String], output: Int32) throws(BenchError) -> pid_t {
+    /// Starts a command with these ends of pipes; without an input it reads nothing. A Ctrl-C at the terminal reaches
+    /// the probe alone, which sees to its commands itself.
+    static func spawn(_ arguments: [String], input: Int32? = nil, output: Int32) throws(BenchError) -> pid_t {
         guard let program = arguments.first else { throw .commandFailed("no command") }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, output, 2)
         for descriptor in 3..<firstUnlikelyDescriptor { posix_spawn_file_actions_addclose(&actions, descriptor) }
@@ -48,7 +59,7 @@ package struct ChildCommand: Sendable {
         words.append(nil)
         defer { for word in words { free(word) } }
         var child: pid_t = 0
-        let failure = posix_spawnp(&child, program, &actions, nil, words, environ)
+        let failure = posix_spawnp(&child, program, &actions, &attributes, words, environ)
         guard failure == 0 else { throw .commandFailed("\(program): \(errorText(failure))") }
         return child
     }

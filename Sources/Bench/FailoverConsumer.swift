@@ -9,6 +9,7 @@ final class FailoverConsumer: @unchecked Sendable {
     private let board: TrialBoard
     private let addresses: [ClientSettings]
     private let prefetch: UInt16
+    private let patience: Interval?
 
     private var address = 0
     /// Callbacks of connections before the present one are not heard any more.
@@ -19,15 +20,18 @@ final class FailoverConsumer: @unchecked Sendable {
     /// It consumes.
     private(set) var isReady = false
     private var hasConnected = false
+    /// The last delivery, or the consumer's start.
+    private var lastHeard = Instant.zero
     /// Connections after the first.
     private(set) var reconnects = 0
     /// Why the last connection or attempt failed.
     private(set) var lastError: String?
 
-    init(board: TrialBoard, addresses: [ClientSettings], prefetch: UInt16, eventLoop: any EventLoop) {
+    init(board: TrialBoard, addresses: [ClientSettings], options: FailoverOptions, eventLoop: any EventLoop) {
         self.board = board
         self.addresses = addresses
-        self.prefetch = prefetch
+        prefetch = options.prefetch
+        patience = options.clients == .leader ? Interval(inSeconds: options.patience) : nil
         self.eventLoop = eventLoop
     }
 
@@ -64,8 +68,9 @@ final class FailoverConsumer: @unchecked Sendable {
         guard attempt == epoch else { return }
         channel.consume(board.queue) { delivery in
             guard attempt == self.epoch else { return }
-            self.board.ledger.deliver(
-                self.board.body.read(delivery.body), redelivered: delivery.redelivered, at: .now())
+            let now = Instant.now()
+            self.lastHeard = now
+            self.board.ledger.deliver(self.board.body.read(delivery.body), redelivered: delivery.redelivered, at: now)
             channel.ack(delivery.deliveryTag)
         } cancelled: {
             self.lost("the server cancelled the consumer", attempt)
@@ -76,9 +81,21 @@ final class FailoverConsumer: @unchecked Sendable {
                 self.isReady = true
                 if self.hasConnected { self.reconnects += 1 }
                 self.hasConnected = true
+                self.lastHeard = .now()
+                self.watch(attempt)
             case .failure(let error): self.lost("\(error)", attempt)
             }
         }
+    }
+
+    /// Gives the connection up when nothing comes on it although messages are sent.
+    private func watch(_ attempt: Int) {
+        guard let patience, attempt == epoch, !isClosed else { return }
+        if board.isFlowing && Instant.now() - lastHeard > patience {
+            return lost("no delivery for \(patience.text) ms", attempt)
+        }
+        if !board.isFlowing { lastHeard = .now() }
+        eventLoop.scheduleTask(in: .milliseconds(20)) { self.watch(attempt) }
     }
 
     private func lost(_ why: String, _ attempt: Int) {

@@ -2,19 +2,30 @@ public import Primitives
 
 /// What happens to the node that leads the queue.
 public enum FailoverFault: String, CaseIterable, Sendable {
-    /// kill(2) with SIGKILL.
+    /// SIGKILL.
     case kill
     /// SIGSTOP, later SIGCONT.
     case pause
     /// The node is cut off from its peers.
     case partition
-    /// A graceful stop.
+    /// A graceful stop, by SIGTERM.
     case stop
     /// Its disk stops answering.
     case stall
 
-    /// This version can do it.
-    public var isAvailable: Bool { self == .kill }
+    /// What became of the node.
+    var participle: String {
+        switch self {
+        case .kill: "killed"
+        case .pause: "paused"
+        case .partition: "cut off"
+        case .stop: "stopped"
+        case .stall: "stalled"
+        }
+    }
+
+    /// No signal makes it: it takes a command.
+    var takesCommand: Bool { self == .partition || self == .stall }
 }
 
 /// Where the probe's clients connect.
@@ -42,6 +53,12 @@ public struct FailoverOptions: Sendable {
     public var leaderCommand: [String]
     /// Brings a node back: its number and `start` follow as the last arguments. Returns when the node serves.
     public var restartCommand: [String]
+    /// Makes the faults `partition` and `stall`, whose name and the node's number follow as the last arguments:
+    /// prepares, prints `armed`, makes the fault when it is sent a line, prints `struck`, and undoes it when its input
+    /// ends.
+    public var faultCommand: [String] = []
+    /// Looks into the nodes; nil for a broker that tells nothing.
+    public var observer: (any ClusterObserver)?
 
     /// One message is due each of these.
     public var interval = Interval.milliseconds(1)
@@ -53,8 +70,12 @@ public struct FailoverOptions: Sendable {
     public var prefetch: UInt16 = 500
     /// Traffic before the fault.
     public var warmup = 2.0
-    /// Traffic after recovery, before the node is brought back.
+    /// Traffic after recovery, before the fault ends.
     public var tail = 1.0
+    /// How long the fault lasts at least. A node whose disk stalls serves on until its peers take its leaderships.
+    public var hold = 0.0
+    /// Clients on the leader that have messages due and hear nothing for so long take the next address.
+    public var patience = 1.0
     /// Traffic after the node is back.
     public var afterRestart = 2.0
     /// How long an outage may be before the trial is given up.
@@ -73,18 +94,17 @@ public struct FailoverOptions: Sendable {
 
     /// Checks the options.
     ///
-    /// - Throws: `invalidOption`, or `unavailable` for a fault that this version cannot make.
+    /// - Throws: `invalidOption`.
     public func validate() throws(BenchError) {
-        guard fault.isAvailable else {
-            let able = FailoverFault.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")
-            throw .unavailable("the fault '\(fault.rawValue)' is not available yet; available: \(able)")
-        }
         guard !addresses.isEmpty else { throw .invalidOption("no AMQP address") }
         guard clients == .leader || addresses.count >= 2 else {
             throw .invalidOption("clients on surviving nodes need at least two addresses")
         }
         guard !leaderCommand.isEmpty else { throw .invalidOption("the command that names the leader is missing") }
         guard !restartCommand.isEmpty else { throw .invalidOption("the command that restarts a node is missing") }
+        guard !fault.takesCommand || !faultCommand.isEmpty else {
+            throw .invalidOption("the command that makes the fault '\(fault.rawValue)' is missing")
+        }
         guard (1...1_000).contains(trials) else { throw .invalidOption("trials: 1 to 1000") }
         guard (0...100_000).contains(idleQueues) else { throw .invalidOption("queues: 0 to 100000") }
         guard interval.nanoseconds >= 10_000 else { throw .invalidOption("interval: at least 10 µs") }
@@ -94,8 +114,9 @@ public struct FailoverOptions: Sendable {
         guard (1...1_000_000).contains(maximumUnconfirmed) else {
             throw .invalidOption("unconfirmed messages: 1 to 1000000")
         }
-        for duration in [warmup, tail, afterRestart, maximumOutage, drainTimeout, settle] {
+        for duration in [warmup, tail, hold, afterRestart, maximumOutage, drainTimeout, settle] {
             guard duration >= 0 && duration <= 86_400 else { throw .invalidOption("durations: 0 to 86400 s") }
         }
+        guard patience >= 0.05 && patience <= 3_600 else { throw .invalidOption("patience: 0.05 to 3600 s") }
     }
 }

@@ -8,6 +8,8 @@ final class TrialBoard: @unchecked Sendable {
     var ledger: TrialLedger
     let body: MessageBody
     let queue: String
+    /// Messages are being sent, and so to be confirmed and delivered.
+    var isFlowing = false
 
     init(queue: String, run: UInt32, bodySize: Int) {
         self.queue = queue
@@ -33,6 +35,7 @@ final class FailoverPublisher: @unchecked Sendable {
     private let route: PublishRoute
     private let interval: Interval
     private let maximumUnconfirmed: UInt64
+    private let patience: Interval?
     private let buffer: UnsafeMutableRawBufferPointer
 
     private var address = 0
@@ -46,6 +49,8 @@ final class FailoverPublisher: @unchecked Sendable {
     /// Nacked messages and when to send them again.
     private var retries = Ring<(sequence: UInt64, at: Instant)>()
     private var start = Instant.zero
+    /// The last confirm, or the connection's start.
+    private var lastHeard = Instant.zero
     private var isStarted = false
     private var isStopped = false
     private var isClosed = false
@@ -69,6 +74,7 @@ final class FailoverPublisher: @unchecked Sendable {
         route = try PublishRoute(routingKey: board.queue, properties: properties)
         interval = options.interval
         maximumUnconfirmed = UInt64(options.maximumUnconfirmed)
+        patience = options.clients == .leader ? Interval(inSeconds: options.patience) : nil
         buffer = board.body.makeBuffer()
     }
 
@@ -110,6 +116,7 @@ final class FailoverPublisher: @unchecked Sendable {
     private func opened(_ channel: AMQPChannel, _ attempt: Int) {
         guard attempt == epoch else { return }
         self.channel = channel
+        lastHeard = .now()
         if hasConnected { reconnects += 1 }
         hasConnected = true
         pending.removeAll()
@@ -139,7 +146,9 @@ final class FailoverPublisher: @unchecked Sendable {
     func startTraffic() {
         precondition(!isStarted)
         isStarted = true
+        board.isFlowing = true
         start = .now()
+        lastHeard = start
         tick()
     }
 
@@ -147,6 +156,9 @@ final class FailoverPublisher: @unchecked Sendable {
         guard !isClosed else { return }
         send()
         let now = Instant.now()
+        if let patience, channel != nil, board.ledger.unconfirmedCount > 0, now - lastHeard > patience {
+            lost("no confirm for \(patience.text) ms", epoch)
+        }
         let due = dueTime(board.ledger.count)
         let next = due > now ? due : now + interval
         eventLoop.scheduleTask(deadline: .uptimeNanoseconds(next.nanoseconds)) { self.tick() }
@@ -185,6 +197,7 @@ final class FailoverPublisher: @unchecked Sendable {
     ) {
         guard attempt == epoch && channel === self.channel else { return }
         let now = Instant.now()
+        lastHeard = now
         for number in run where number >= firstPending && number - firstPending < UInt64(pending.count) {
             let index = Int(number - firstPending)
             let message = pending[index]
@@ -203,7 +216,10 @@ final class FailoverPublisher: @unchecked Sendable {
     }
 
     /// No new messages; what was sent is still seen through.
-    func stop() { isStopped = true }
+    func stop() {
+        isStopped = true
+        board.isFlowing = false
+    }
 
     /// Closes the connection; nothing is sent any more.
     func close() {

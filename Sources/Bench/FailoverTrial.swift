@@ -2,12 +2,6 @@ import AMQPClient
 import NIOCore
 import Primitives
 
-#if canImport(Musl)
-    import Musl
-#else
-    import Glibc
-#endif
-
 /// One trial: a queue of its own, two clients, one fault.
 final class FailoverTrial: @unchecked Sendable {
     private struct Leader {
@@ -22,14 +16,16 @@ final class FailoverTrial: @unchecked Sendable {
     }
 
     private static let connectTimeout: Int64 = 1_000
+    private static let wholenessLimit = 30.0
 
     private let number: Int
     private let options: FailoverOptions
     private let eventLoop: any EventLoop
     private let board: TrialBoard
     private let queue: String
-    /// The node that is down because of us.
+    /// The node that has, or may have, a fault of ours.
     private(set) var downNode: Int?
+    private var fault: LeaderFault?
     private var report: FailoverTrialReport
 
     init(number: Int, run: UInt32, options: FailoverOptions, eventLoop: any EventLoop) {
@@ -39,6 +35,7 @@ final class FailoverTrial: @unchecked Sendable {
         queue = "failover-\(String(run, radix: 16))-\(number)"
         board = TrialBoard(queue: queue, run: run &+ UInt32(number), bodySize: options.bodySize)
         report = FailoverTrialReport(number: number, queue: queue)
+        report.fault = options.fault
     }
 
     /// Does all of it. Whatever happens, the node is brought back and the queue is deleted.
@@ -53,7 +50,13 @@ final class FailoverTrial: @unchecked Sendable {
             try await pause(seconds: 0.5)
             let made = try makeClients(leader)
             clients = made
-            try await measure(made, leader)
+            let fault = LeaderFault(
+                options.fault, node: leader.node, process: leader.process, command: options.faultCommand)
+            self.fault = fault
+            let watch = options.observer.map {
+                EventWatch(observer: $0, leader: leader.node, nodes: options.addresses.count)
+            }
+            try await measure(made, leader, fault, watch)
             try await finish(made)
         } catch {
             await Task { await self.cleanUp(clients) }.value
@@ -123,32 +126,69 @@ final class FailoverTrial: @unchecked Sendable {
             publisher: try FailoverPublisher(
                 board: board, addresses: settings(way, "failover publisher"), options: options, eventLoop: eventLoop),
             consumer: FailoverConsumer(
-                board: board, addresses: settings(consumerWay, "failover consumer"), prefetch: options.prefetch,
+                board: board, addresses: settings(consumerWay, "failover consumer"), options: options,
                 eventLoop: eventLoop))
     }
 
     // MARK: The trial
 
-    private func measure(_ clients: Clients, _ leader: Leader) async throws {
+    private func measure(
+        _ clients: Clients, _ leader: Leader, _ fault: LeaderFault, _ watch: EventWatch?
+    ) async throws {
         let board = board
+        downNode = leader.node
+        try await fault.arm()
+        try await watch?.begin()
         try await start(clients)
         let lead = min(0.5, options.warmup / 2)
         try await pause(seconds: lead)
         try await eventLoop.submit { board.ledger.enter(.before) }.get()
         try await pause(seconds: options.warmup - lead)
-        downNode = leader.node
-        try await eventLoop.submit {
-            board.ledger.fault(at: .now())
-            guard kill(leader.process, SIGKILL) == 0 else {
-                throw BenchError.faultFailed("cannot kill process \(leader.process): \(errorText(errno))")
-            }
+        let faultAt = try await eventLoop.submit {
+            let now = Instant.now()
+            board.ledger.fault(at: now)
+            try fault.strike()
+            return now
         }.get()
+        try await fault.settle()
         let recovered = try await wait(on: eventLoop, seconds: options.maximumOutage) { board.ledger.isRecovered }
         if !recovered { report.problems.append("no recovery within \(options.maximumOutage.fixed(0)) s") }
+        try await awaitLeaders(watch)
+        try await pause(seconds: max(0, options.hold - (Instant.now() - faultAt).inSeconds))
         try await pause(seconds: options.tail)
         try await eventLoop.submit { board.ledger.enter(.restored) }.get()
+        report.stages = try await watch?.stages(of: queue, fault: WallClock().microseconds(at: faultAt))
         try await restart()
+        try await awaitWholeness()
         try await pause(seconds: options.afterRestart)
+    }
+
+    /// Many queues take longer than the one that is measured.
+    private func awaitLeaders(_ watch: EventWatch?) async throws {
+        guard let watch, options.idleQueues > 0 else { return }
+        let deadline = Instant.now() + Interval(inSeconds: options.maximumOutage)
+        while try await !watch.isAllLed() {
+            guard Instant.now() < deadline else {
+                report.problems.append("queues without leader after \(options.maximumOutage.fixed(0)) s")
+                return
+            }
+            try await pause(seconds: 0.1)
+        }
+    }
+
+    /// The next fault would hit a node that a majority needs.
+    private func awaitWholeness() async throws {
+        guard let observer = options.observer, downNode == nil else { return }
+        let deadline = Instant.now() + Interval(inSeconds: Self.wholenessLimit)
+        var missing = await observer.unheardNodes()
+        while !missing.isEmpty {
+            guard Instant.now() < deadline else {
+                report.problems.append("the cluster is not whole: " + missing.joined(separator: ", "))
+                return
+            }
+            try await pause(seconds: 0.1)
+            missing = await observer.unheardNodes()
+        }
     }
 
     private func start(_ clients: Clients) async throws {
@@ -178,8 +218,9 @@ final class FailoverTrial: @unchecked Sendable {
         guard let node = downNode else { return }
         let began = Instant.now()
         // To be finished even if the run is cancelled meanwhile.
-        let answer = try await Task { [options] in
-            try await ChildCommand.run(options.restartCommand + [String(node), "start"])
+        let answer = try await Task { [options, fault] in
+            try await fault?.heal()
+            return try await ChildCommand.run(options.restartCommand + [String(node), "start"])
         }.value
         guard answer.status == 0 else {
             report.problems.append("node \(node) does not come back: \(answer.lastLine)")

@@ -10,6 +10,11 @@ package struct GapMeter: Hashable, Sendable {
         package var began = Instant.zero
 
         package init() {}
+
+        init(length: Interval, began: Instant) {
+            self.length = length
+            self.began = began
+        }
     }
 
     private var last: Instant?

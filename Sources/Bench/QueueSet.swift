@@ -10,27 +10,37 @@ struct QueueSet: Sendable {
     /// Empty for none.
     var type = "quorum"
 
-    /// Declares all of them; what the server says of itself comes back.
+    /// Declares all of them, at all addresses at a time; what the server says of itself comes back.
     ///
     /// - Throws: `setupFailed`, `CancellationError`.
     func declare(on eventLoop: any EventLoop) async throws -> String {
-        let arguments: FieldTable = type.isEmpty ? [:] : ["x-queue-type": .string(type)]
-        var server = ""
-        for (index, address) in addresses.enumerated() where index < names.count {
-            do {
-                let connection = try await AMQPConnection.connect(address.settings(name: "declare"), on: eventLoop)
-                server = await connection.onLoop { serverName($0.serverProperties) }
-                let channel = try await connection.openChannel()
-                for position in stride(from: index, to: names.count, by: addresses.count) {
-                    try Task.checkCancellation()
-                    try await channel.declareQueue(names[position], arguments: arguments)
-                }
-                await connection.close()
-            } catch let error as ClientError {
-                throw BenchError.setupFailed("cannot declare queues at \(address): \(error)")
+        try await withThrowingTaskGroup(of: String.self) { tasks in
+            for index in addresses.indices where index < names.count {
+                tasks.addTask { try await declare(share: index, on: eventLoop) }
             }
+            var server = ""
+            while let name = try await tasks.next() { server = name }
+            return server
         }
-        return server
+    }
+
+    /// Declares each of them whose turn it is at one address.
+    private func declare(share index: Int, on eventLoop: any EventLoop) async throws -> String {
+        let arguments: FieldTable = type.isEmpty ? [:] : ["x-queue-type": .string(type)]
+        do {
+            let connection = try await AMQPConnection.connect(
+                addresses[index].settings(name: "declare"), on: eventLoop)
+            let channel = try await connection.openChannel()
+            for position in stride(from: index, to: names.count, by: addresses.count) {
+                try Task.checkCancellation()
+                try await channel.declareQueue(names[position], arguments: arguments)
+            }
+            let server = await connection.onLoop { serverName($0.serverProperties) }
+            await connection.close()
+            return server
+        } catch let error as ClientError {
+            throw BenchError.setupFailed("cannot declare queues at \(addresses[index]): \(error)")
+        }
     }
 
     /// Messages in all of them together that nobody holds.

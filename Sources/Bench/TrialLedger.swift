@@ -24,6 +24,9 @@ package struct TrialLedger: Sendable {
     private var sent: [Sent] = []
     private var confirmGap = GapMeter()
     private var deliveryGap = GapMeter()
+    /// The fault, and every confirm and delivery until the node is brought back.
+    private var outageConfirms: [Instant] = []
+    private var outageDeliveries: [Instant] = []
     private var phase = Phase.starting
     private var beforeFault = Latencies()
     private let run: UInt32
@@ -84,6 +87,7 @@ package struct TrialLedger: Sendable {
         let latency = now - sent[Int(sequence)].due
         worstConfirm = max(worstConfirm, latency)
         confirmGap.event(at: now)
+        if phase == .outage { outageConfirms.append(now) }
         guard let faultAt else {
             beforeFault.record(latency)
             return
@@ -99,6 +103,7 @@ package struct TrialLedger: Sendable {
     /// A body arrived: its stamp, nil when it is damaged.
     package mutating func deliver(_ stamp: MessageStamp?, redelivered: Bool, at now: Instant) {
         deliveryGap.event(at: now)
+        if phase == .outage { outageDeliveries.append(now) }
         guard let stamp else {
             damaged += 1
             return
@@ -130,6 +135,8 @@ package struct TrialLedger: Sendable {
     package mutating func fault(at now: Instant) {
         enter(.outage)
         faultAt = now
+        outageConfirms = [now]
+        outageDeliveries = [now]
     }
 
     /// A message sent after the fault was confirmed, and one was delivered.
@@ -141,10 +148,21 @@ package struct TrialLedger: Sendable {
     /// Grows with every confirm and delivery: whoever waits can tell silence from progress.
     package var progress: UInt64 { reconciliation.publishes.confirmed.count + reconciliation.deliveries.count }
 
-    /// From the fault until new messages were both confirmed and delivered again.
-    package var unavailability: Interval? {
+    /// The longest time from the fault on in which nothing was confirmed, or nothing delivered; what precedes the first
+    /// new message counts as nothing. A node that stops or whose disk stalls serves on for a while before others take
+    /// over: what is missing then counts like what is missing at once. Nil while the service is not back.
+    ///
+    /// - Parameter takenOver: when others had taken over. What began to be missing later has other causes; it is among
+    ///   the gaps. Nil when that is not known: then all of it counts.
+    package func outage(takenOver: Instant?) -> GapMeter.Gap? {
         guard let faultAt, let firstConfirm, let firstDelivery else { return nil }
-        return max(firstConfirm, firstDelivery) - faultAt
+        var longest = GapMeter.Gap(length: max(firstConfirm, firstDelivery) - faultAt, began: faultAt)
+        for times in [outageConfirms, outageDeliveries] {
+            for (began, ended) in zip(times, times.dropFirst()) where began <= takenOver ?? began {
+                if ended - began > longest.length { longest = GapMeter.Gap(length: ended - began, began: began) }
+            }
+        }
+        return longest
     }
 
     /// The counts.

@@ -121,7 +121,9 @@ extension Shard {
             return
         }
         let rank = min(UInt64(replica.raft.successorRank), UInt64(replica.descriptor.members.count))
-        schedule(replica, campaignAfter: rank == 0 ? .zero : configuration.rankStep * rank + jitter())
+        // Whoever has much to apply before it can serve lets the others go first.
+        let courtesy = replica.isCatchingUp ? configuration.rankStep * 4 : .zero
+        schedule(replica, campaignAfter: courtesy + (rank == 0 ? .zero : configuration.rankStep * rank + jitter()))
     }
 
     private func jitter() -> Interval {

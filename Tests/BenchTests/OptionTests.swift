@@ -20,18 +20,24 @@ import Testing
 
     @Test func noAddressIsRefused() { #expect(throws: BenchError.self) { try BrokerAddress.list(parsing: ",") } }
 
-    @Test func otherFaultsAreNamed() throws {
+    @Test func faultsAreChecked() throws {
         var options = FailoverOptions(
             addresses: [BrokerAddress(host: "a"), BrokerAddress(host: "b")], leaderCommand: ["l"],
             restartCommand: ["r"])
         try options.validate()
-        for fault in FailoverFault.allCases where fault != .kill {
+        // What no signal makes takes a command.
+        for fault in FailoverFault.allCases {
             options.fault = fault
-            #expect(
-                throws: BenchError.unavailable(
-                    "the fault '\(fault.rawValue)' is not available yet; available: kill")
-            ) { try options.validate() }
+            options.faultCommand = []
+            if fault == .partition || fault == .stall {
+                #expect(throws: BenchError.self) { try options.validate() }
+                options.faultCommand = ["make"]
+            }
+            try options.validate()
         }
+        options.patience = 0
+        #expect(throws: BenchError.self) { try options.validate() }
+        options.patience = 1
         options.fault = .kill
         options.addresses.removeLast()
         #expect(throws: BenchError.self) { try options.validate() }

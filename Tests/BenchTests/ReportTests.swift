@@ -48,6 +48,43 @@ import Testing
         #expect(clean.svg.contains("40–42 ms: 1"))
     }
 
+    @Test func stagesAreToldInAllForms() {
+        var staged = trial(1, unavailable: 40)
+        staged.stages = FailoverStages()
+        staged.stages?.noticed = .milliseconds(3)
+        staged.stages?.elected = .milliseconds(18)
+        staged.stages?.committed = .milliseconds(19)
+        staged.clients = .milliseconds(21)
+        let told = report([staged, staged])
+        #expect(staged.text.contains("unavailable 40.0 ms (noticed 3.00, elected 18.0, first commit 19.0); first new"))
+        for row in ["  detection             p50 3.00 ", "  election              p50 15.0 ", "  clients    "] {
+            #expect(told.text.contains(row))
+        }
+        #expect(told.json.contains(#""detection_ms":{"n":2,"min":3.000"#))
+        #expect(told.json.contains(#""stages":{"noticed_ms":3.000,"elected_ms":18.000,"first_commit_ms":19.000"#))
+        #expect(told.svg.contains("<title>election 15.0 ms</title>") && told.svg.hasSuffix("</svg>\n"))
+        // A broker that tells nothing has none.
+        let silent = report([trial(1, unavailable: 40), trial(2, unavailable: 60)])
+        #expect(!silent.text.contains("detection") && silent.json.contains(#""detection_ms":null"#))
+        #expect(!silent.svg.contains("detection"))
+    }
+
+    /// From the leader's first commit to what ended the outage.
+    @Test func theClientsStageIsWhatRemains() {
+        func at(_ milliseconds: UInt64) -> Instant { .zero + .milliseconds(milliseconds) }
+        var ledger = TrialLedger(run: 1)
+        ledger.enter(.before)
+        ledger.fault(at: at(10))
+        _ = ledger.publish(due: at(11), at: at(11))
+        ledger.confirm(0, sentAt: at(11), at: at(40))
+        ledger.deliver(ledger.stamp(of: 0), redelivered: false, at: at(45))
+        var report = FailoverTrialReport(number: 1, queue: "q")
+        report.stages = FailoverStages()
+        report.stages?.committed = .milliseconds(31)
+        report.take(ledger)
+        #expect(report.unavailability == .milliseconds(35) && report.clients == .milliseconds(4))
+    }
+
     @Test func oneLostMessageIsNotClean() {
         let lossy = report([trial(1, unavailable: 40), trial(2, unavailable: 60, dropping: true)])
         #expect(!lossy.isClean)

@@ -23,7 +23,7 @@ import Testing
         // In flight when it happened.
         ledger.confirm(99, sentAt: at(99), at: at(110))
         ledger.deliver(ledger.stamp(of: 99), redelivered: false, at: at(111))
-        #expect(!ledger.isRecovered && ledger.unavailability == nil)
+        #expect(!ledger.isRecovered && ledger.outage(takenOver: nil)?.length == nil)
         _ = ledger.publish(due: at(101), at: at(101))
         _ = ledger.publish(due: at(102), at: at(102))
         ledger.deliver(ledger.stamp(of: 100), redelivered: false, at: at(140))
@@ -31,8 +31,44 @@ import Testing
         ledger.confirm(100, sentAt: at(101), at: at(145))
         #expect(ledger.isRecovered)
         ledger.confirm(101, sentAt: at(102), at: at(150))
-        #expect(ledger.unavailability == .milliseconds(45))
+        #expect(ledger.outage(takenOver: nil)?.length == .milliseconds(45))
         #expect(ledger.firstDelivery == at(140) && ledger.firstConfirm == at(145))
+    }
+
+    /// A node that stops serves on until others take over: what is missing then is the outage.
+    @Test func aGapAfterTheFirstNewMessagesIsTheOutage() {
+        var ledger = untilFault()
+        for time in 100..<130 as Range<UInt64> {
+            _ = ledger.publish(due: at(time), at: at(time))
+            ledger.confirm(time, sentAt: at(time), at: at(time + 1))
+            ledger.deliver(ledger.stamp(of: time), redelivered: false, at: at(time + 1))
+        }
+        #expect(ledger.isRecovered && ledger.outage(takenOver: nil)?.length == .milliseconds(2))
+        _ = ledger.publish(due: at(130), at: at(130))
+        ledger.confirm(130, sentAt: at(130), at: at(148))
+        ledger.deliver(ledger.stamp(of: 130), redelivered: false, at: at(151))
+        #expect(ledger.outage(takenOver: nil)?.length == .milliseconds(21))
+        #expect(ledger.outage(takenOver: nil)?.began == at(130))
+        // Others had taken over before that, or after it began.
+        #expect(ledger.outage(takenOver: at(129))?.length == .milliseconds(2))
+        #expect(ledger.outage(takenOver: at(140))?.length == .milliseconds(21))
+        // Once the fault is over nothing is added to it.
+        ledger.enter(.restored)
+        _ = ledger.publish(due: at(152), at: at(152))
+        ledger.confirm(131, sentAt: at(152), at: at(400))
+        ledger.deliver(ledger.stamp(of: 131), redelivered: false, at: at(400))
+        #expect(ledger.outage(takenOver: nil)?.length == .milliseconds(21))
+    }
+
+    /// What was missing before the fault does not count.
+    @Test func theOutageBeginsWithTheFault() {
+        var ledger = untilFault()
+        _ = ledger.publish(due: at(101), at: at(101))
+        ledger.confirm(100, sentAt: at(101), at: at(104))
+        ledger.deliver(ledger.stamp(of: 100), redelivered: false, at: at(104))
+        #expect(ledger.outage(takenOver: nil)?.length == .milliseconds(4))
+        ledger.enter(.restored)
+        #expect(ledger.deliveryGaps[TrialLedger.Phase.outage.rawValue].length == .milliseconds(5))
     }
 
     /// A message sent before the fault and again after it tells of the broker's confirms, not of its deliveries.
