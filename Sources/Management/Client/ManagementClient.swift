@@ -29,7 +29,8 @@ public enum ManagementFailure: Error, CustomStringConvertible {
 public actor ManagementClient {
     private var nodes: [NodeAddress]
     private let authorization: String
-    private let loop: any EventLoop
+    /// One thread for all clients of the process.
+    private static let loop: any EventLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
 
     /// How long a node may take to answer a question, in milliseconds.
     public static let questionLimit: Int64 = 1_000
@@ -40,7 +41,6 @@ public actor ManagementClient {
     public init(nodes: [NodeAddress], user: String, password: String) {
         self.nodes = nodes
         authorization = "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
-        loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
     }
 
     /// What a path holds.
@@ -104,7 +104,7 @@ public actor ManagementClient {
         while let node = nodes.first {
             let answer: HTTPAnswer
             do {
-                answer = try await exchange.run(at: node, within: .milliseconds(limit), on: loop)
+                answer = try await exchange.run(at: node, within: .milliseconds(limit), on: ManagementClient.loop)
             } catch {
                 reasons.append("\(node): \(ManagementClient.reason(error))")
                 nodes.removeFirst()
