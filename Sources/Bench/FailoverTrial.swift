@@ -253,9 +253,16 @@ final class FailoverTrial: @unchecked Sendable {
             clients.consumer.close()
             return clients.publisher.repeatedConfirms
         }.get()
-        let (publisher, consumer, ledger) = try await eventLoop.submit {
-            (clients.publisher.reconnects, clients.consumer.reconnects, board.ledger)
+        let (publisher, consumer, ledger, losses) = try await eventLoop.submit {
+            (
+                clients.publisher.reconnects, clients.consumer.reconnects, board.ledger,
+                [
+                    clients.publisher.lastError.map { "the publisher's: \($0)" },
+                    clients.consumer.lastError.map { "the consumer's: \($0)" },
+                ].compactMap(\.self)
+            )
         }.get()
+        report.losses = losses
         report.publisherReconnects = publisher
         report.consumerReconnects = consumer
         report.take(ledger)

@@ -51,6 +51,8 @@ public struct FailoverTrialReport: Sendable {
     public var publisherReconnects = 0
     /// Connections of the consumer after its first.
     public var consumerReconnects = 0
+    /// Why the clients lost their connections, the last reason of each.
+    public var losses: [String] = []
     /// What else went wrong.
     public var problems: [String] = []
 
@@ -102,6 +104,7 @@ public struct FailoverTrialReport: Sendable {
                 unflagged \(integrity.duplicatesUnflagged))
                 """
         }
+        if !losses.isEmpty { text += "; connections lost: " + losses.joined(separator: ", ") }
         for problem in problems { text += "; " + problem }
         return text
     }
@@ -127,7 +130,7 @@ public struct FailoverTrialReport: Sendable {
             ("nacks", .integer(nacks)), ("repeated_confirms", .integer(repeatedConfirms)),
             ("publisher_reconnects", .integer(UInt64(publisherReconnects))),
             ("consumer_reconnects", .integer(UInt64(consumerReconnects))),
-            ("problems", .array(problems.map { .string($0) })),
+            ("losses", .array(losses.map { .string($0) })), ("problems", .array(problems.map { .string($0) })),
         ]
     }
 }
