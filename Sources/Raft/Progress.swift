@@ -1,6 +1,6 @@
 public import Primitives
 
-/// What a leader knows of one other voter.
+/// What a leader knows of one other member.
 public struct FollowerProgress: Hashable, Sendable {
     /// The last index known to be durable there.
     public var match: LogIndex
@@ -29,9 +29,11 @@ enum ProgressState: Hashable, Sendable {
     case snapshot(pending: LogIndex)
 }
 
-/// A leader's book on one other voter.
+/// A leader's book on one other member.
 struct Progress: Sendable {
     let node: NodeID
+    /// Counts towards a quorum.
+    var isVoter: Bool
     /// The last index durable there and known to match. Only grows while this node leads, unless the follower says that
     /// its store lost records.
     var match = LogIndex.zero
@@ -51,8 +53,9 @@ struct Progress: Sendable {
     var echoed: UInt64 = 0
     var isPaused = false
 
-    init(node: NodeID, next: LogIndex) {
+    init(node: NodeID, isVoter: Bool, next: LogIndex) {
         self.node = node
+        self.isVoter = isVoter
         self.next = next
     }
 

@@ -1,23 +1,39 @@
 public import Primitives
 
-/// Who votes in a group.
+/// Who votes in a group, and who follows without a vote.
 public struct RaftConfiguration: Hashable, Sendable {
-    /// The voters, ascending and distinct, 1 to 7 of them. The node itself may be missing: it then follows and never
-    /// campaigns.
+    /// The voters, ascending and distinct, at most 7. The node itself may be missing: it then follows and never
+    /// campaigns. None only in the eyes of a replica that was a voter's and lost its disk: it can do nothing by itself.
     public let voters: [NodeID]
+    /// Get the log like voters, count for nothing and never campaign; ascending, distinct, none of them a voter.
+    public let learners: [NodeID]
 
-    /// - Precondition: `voters` holds 1 to 7 distinct nodes; any order.
-    public init(voters: [NodeID]) {
-        let sorted = voters.sorted()
-        precondition((1...RaftLimits.voters).contains(sorted.count), "a group has 1 to 7 voters")
-        for position in sorted.indices.dropFirst() {
-            precondition(sorted[position - 1] < sorted[position], "a voter is named twice")
+    /// - Precondition: at most 7 voters and 9 learners, all distinct; any order.
+    public init(voters: [NodeID], learners: [NodeID] = []) {
+        precondition(voters.count <= RaftLimits.voters, "a group has at most 7 voters")
+        precondition(learners.count <= RaftLimits.members - RaftLimits.voters, "a group has at most 9 learners")
+        self.voters = voters.sorted()
+        self.learners = learners.sorted()
+        let all = members
+        for position in all.indices.dropFirst() {
+            precondition(all[position - 1] < all[position], "a member is named twice")
         }
-        self.voters = sorted
     }
 
     /// The smallest number of voters of which any two sets share a member.
     public var quorum: Int { voters.count / 2 + 1 }
+
+    /// Voters and learners, ascending.
+    public var members: [NodeID] { (voters + learners).sorted() }
+
+    /// Whether `next` may follow: at most one voter comes or goes, so that a majority of the one shares a node with
+    /// every majority of the other, and who comes was a learner, whose log is not empty. Learners change freely.
+    public func isOneStep(to next: RaftConfiguration) -> Bool {
+        let coming = next.voters.filter { !voters.contains($0) }
+        let going = voters.filter { !next.voters.contains($0) }
+        return !next.voters.isEmpty && coming.count + going.count <= 1 && coming.allSatisfy { learners.contains($0) }
+            && next != self
+    }
 
     /// The place of `node` among the voters; nil when it is none.
     package func position(of node: NodeID) -> Int? {
@@ -26,10 +42,39 @@ public struct RaftConfiguration: Hashable, Sendable {
     }
 }
 
+/// A configuration and the index of the entry that brought it; 0 for the one that the group was created with.
+public struct PlacedConfiguration: Hashable, Sendable {
+    /// Of the entry.
+    public var index: LogIndex
+    /// In force from the moment on in which a replica has the entry.
+    public var configuration: RaftConfiguration
+
+    /// A configuration in its place.
+    public init(index: LogIndex, configuration: RaftConfiguration) {
+        self.index = index
+        self.configuration = configuration
+    }
+}
+
+/// Why a leader does not propose a configuration.
+public enum ConfigurationRefusal: Error, Hashable, Sendable {
+    /// Not the leader, or one that is handing its leadership over.
+    case notLeading
+    /// Nothing of the leader's term is committed yet: an earlier leader's change might still be, and majorities of the
+    /// two need not meet (the bug of July 2015 in the algorithm as it was published).
+    case notCommittedInTerm
+    /// The change before is not committed.
+    case changeUnderWay
+    /// More than one voter would come or go, or one that was no learner, or nothing would change.
+    case notOneStep
+}
+
 /// The bounds of the core.
 public enum RaftLimits {
     /// Voters of one group.
     public static let voters = 7
+    /// Voters and learners of one group.
+    public static let members = 16
     /// Entries described by one append. A caller bounds bytes by `Append.split(after:)`.
     public static let entriesPerAppend: UInt64 = 64
     /// Appends with entries on their way to one follower.

@@ -1,7 +1,9 @@
 import Primitives
 
 extension RaftCore {
-    mutating func onAppend(_ message: Append, from node: NodeID, into ready: inout RaftReady) {
+    mutating func onAppend(
+        _ message: Append, from node: NodeID, _ configurations: [PlacedConfiguration], into ready: inout RaftReady
+    ) {
         guard message.term >= term else {
             // The answer's higher term makes the old leader step down.
             reject(message, to: node, into: &ready)
@@ -9,7 +11,7 @@ extension RaftCore {
         }
         guard follow(node, term: message.term, into: &ready) else { return }
         successorRank = message.rank
-        accept(message, from: node, into: &ready)
+        accept(message, from: node, configurations, into: &ready)
     }
 
     /// Follows `node`, which shows itself as the leader of `shown`, a term not below the current one. False, and a
@@ -27,7 +29,9 @@ extension RaftCore {
     }
 
     /// Takes over what the leader of this term sent, as far as the logs join.
-    private mutating func accept(_ message: Append, from node: NodeID, into ready: inout RaftReady) {
+    private mutating func accept(
+        _ message: Append, from node: NodeID, _ configurations: [PlacedConfiguration], into ready: inout RaftReady
+    ) {
         let last = message.lastIndex
         if let limit = doubtfulAfter, message.prevIndex > limit {
             reject(message, to: node, into: &ready)
@@ -71,6 +75,10 @@ extension RaftCore {
             }
             log.append(count: last - index + 1, term: message.entriesTerm)
             ready.addPersist(index...last)
+            for placed in configurations where placed.index >= index && placed.index <= last {
+                configurationLog.append(placed)
+            }
+            adoptConfiguration(into: &ready)
         }
         verified = max(verified, last)
         if let limit = doubtfulAfter { setDoubt(after: max(limit, last)) }
@@ -90,6 +98,7 @@ extension RaftCore {
     private mutating func truncate(from index: LogIndex, into ready: inout RaftReady) {
         precondition(index > commit, "a committed entry would be dropped")
         log.truncate(from: index)
+        configurationLog.truncate(from: index)
         durableIndex = min(durableIndex, log.lastIndex)
         enteredIndex = min(enteredIndex, log.lastIndex)
         ready.addTruncate(from: index)

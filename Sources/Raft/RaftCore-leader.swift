@@ -16,6 +16,25 @@ extension RaftCore {
         return first
     }
 
+    /// Proposes another configuration, in an entry of the current term that the caller makes. It is in force at once;
+    /// a leader that it does not name as a voter goes on until the entry is committed, and steps down then.
+    ///
+    /// - Returns: the index of the entry.
+    /// - Throws: `ConfigurationRefusal`; nothing has happened then.
+    public mutating func proposeConfiguration(
+        _ next: RaftConfiguration, into ready: inout RaftReady
+    ) throws(ConfigurationRefusal) -> LogIndex {
+        guard role == .leader, transferTarget == nil else { throw .notLeading }
+        guard commit >= termStart || bug == .changesBeforeBarrier else { throw .notCommittedInTerm }
+        guard configurationIndex <= commit || bug == .changesTwice else { throw .changeUnderWay }
+        guard configuration.isOneStep(to: next) else { throw .notOneStep }
+        let index = appendOwn(count: 1, into: &ready)
+        configurationLog.append(PlacedConfiguration(index: index, configuration: next))
+        adoptConfiguration(into: &ready)
+        for peer in peers.indices { replicate(to: peer, atLeastOne: peers[peer].match == .zero, into: &ready) }
+        return index
+    }
+
     /// The link to `node` was lost, and with it whatever was on the way: start again after what it has acknowledged.
     /// Sends nothing; `retransmit` does when the link is back.
     public mutating func peerReset(_ node: NodeID, into ready: inout RaftReady) {
@@ -60,11 +79,11 @@ extension RaftCore {
     /// Hands leadership to `node` as soon as it has the whole log; proposals are refused meanwhile. Called again, it
     /// repeats the request. Ends with the leadership or by `abortTransfer`.
     ///
-    /// - Returns: false when this node does not lead, or `node` is not another voter or waits for a snapshot; a
+    /// - Returns: false when this node does not lead, or `node` is not another voter, or waits for a snapshot; a
     ///   transfer to it that was under way has then ended.
     @discardableResult
     public mutating func transfer(to node: NodeID, into ready: inout RaftReady) -> Bool {
-        guard let peer = peerPosition(node) else { return false }
+        guard let peer = peerPosition(node), peers[peer].isVoter else { return false }
         guard peers[peer].pendingSnapshot == nil else {
             if transferTarget == node { transferTarget = nil }
             return false
@@ -89,8 +108,8 @@ extension RaftCore {
     mutating func becomeLeader(into ready: inout RaftReady) {
         precondition(durableHardState == hardState && vote == id, "a leader without a durable vote for itself")
         isCandidacyOpen = false
-        let next = log.lastIndex.next
-        peers = configuration.voters.filter { $0 != id }.map { Progress(node: $0, next: next) }
+        peers = []
+        renewPeers()
         transferTarget = nil
         confirmedRound = readRound
         setRole(.leader, into: &ready)
@@ -159,7 +178,7 @@ extension RaftCore {
         precondition(next > log.baseIndex, "an append below the log's base")
         var append = Append(
             term: term, prevIndex: next - 1, prevTerm: log.term(at: next - 1) ?? .zero, commit: commit,
-            rank: rank(of: peer), readContext: readRound > confirmedRound ? readRound : 0)
+            rank: rank(of: peer), readContext: peers[peer].isVoter && readRound > confirmedRound ? readRound : 0)
         if withEntries && next <= log.lastIndex {
             let limit = min(log.lastIndex - next + 1, RaftLimits.entriesPerAppend)
             append.count = min(log.endOfTerm(at: next) - next + 1, limit)
@@ -177,7 +196,7 @@ extension RaftCore {
 
     func awaitsReply(_ peer: Int) -> Bool {
         let progress = peers[peer]
-        let hasUnreadRound = readRound > confirmedRound && progress.echoed < readRound
+        let hasUnreadRound = progress.isVoter && readRound > confirmedRound && progress.echoed < readRound
         return progress.probeIsOut || !progress.inflight.isEmpty || hasUnreadRound || progress.pendingSnapshot != nil
     }
 
@@ -185,7 +204,8 @@ extension RaftCore {
     private func rank(of peer: Int) -> UInt8 {
         var rank: UInt8 = 0
         let own = peers[peer]
-        for other in peers where other.node != own.node {
+        guard own.isVoter else { return Append.noRank }
+        for other in peers where other.isVoter && other.node != own.node {
             let isBetter =
                 other.match > own.match
                 || (other.match == own.match && rotation(of: other.node) < rotation(of: own.node))
@@ -241,6 +261,7 @@ extension RaftCore {
             peers[peer].probeIsOut = false
         }
         advanceCommit(into: &ready)
+        guard role == .leader else { return }
         replicate(to: peer, atLeastOne: false, into: &ready)
         continueTransfer(into: &ready)
     }
@@ -275,19 +296,27 @@ extension RaftCore {
     mutating func advanceCommit(into ready: inout RaftReady) {
         guard role == .leader else { return }
         var best = commit
-        if ownPosition != nil { consider(durableIndex, for: &best) }
-        for peer in peers { consider(peer.counted, for: &best) }
-        guard best > commit, best >= termStart || countsEarlierTerms else { return }
+        if countsItself { consider(durableIndex, for: &best) }
+        for peer in peers where counts(peer) { consider(peer.counted, for: &best) }
+        guard best > commit, best >= termStart || bug == .countsEarlierTerms else { return }
         commit = best
         ready.commit = best
+        guard ownPosition != nil || configurationIndex > commit else {
+            // The configuration that this node does not lead in is committed.
+            return becomeFollower(term, leader: nil, into: &ready)
+        }
         startReadRound(into: &ready)
     }
+
+    private var countsItself: Bool { ownPosition != nil || bug == .countsItselfRemoved }
+
+    private func counts(_ peer: Progress) -> Bool { peer.isVoter || bug == .countsLearners }
 
     /// Raises `best` to `index` if a quorum has it.
     private func consider(_ index: LogIndex, for best: inout LogIndex) {
         guard index > best else { return }
-        var count = ownPosition != nil && durableIndex >= index ? 1 : 0
-        for peer in peers where peer.counted >= index { count += 1 }
+        var count = countsItself && durableIndex >= index ? 1 : 0
+        for peer in peers where counts(peer) && peer.counted >= index { count += 1 }
         if count >= configuration.quorum { best = index }
     }
 

@@ -32,7 +32,7 @@ extension RaftCore {
             reads[position].round = readRound
             reads[position].index = commit
         }
-        for peer in peers.indices { sendEmpty(to: peer, into: &ready) }
+        for peer in peers.indices where peers[peer].isVoter { sendEmpty(to: peer, into: &ready) }
         confirmReads(into: &ready)
     }
 
@@ -40,7 +40,7 @@ extension RaftCore {
     mutating func confirmReads(into ready: inout RaftReady) {
         guard role == .leader, readRound > confirmedRound else { return }
         var count = ownPosition == nil ? 0 : 1
-        for peer in peers where peer.echoed >= readRound { count += 1 }
+        for peer in peers where peer.isVoter && peer.echoed >= readRound { count += 1 }
         guard count >= configuration.quorum else { return }
         confirmedRound = readRound
         var answered = 0

@@ -15,6 +15,7 @@ extension RaftCore {
     public mutating func compact(through index: LogIndex) {
         precondition(index > log.baseIndex && index <= commit, "a snapshot of what is not committed, or an old one")
         log.compact(through: index)
+        configurationLog.compact(through: index)
         if let limit = doubtfulAfter { setDoubt(after: max(limit, index)) }
         for peer in peers.indices where peers[peer].next <= index {
             if peers[peer].pendingSnapshot == nil {
@@ -96,6 +97,7 @@ extension RaftCore {
     ///
     /// - From the step of `keepsSuffix` until this call the core gets no append and is not told to campaign. Hold
     ///   appends back rather than drop them: word of a commit is not repeated while the link stands.
+    /// - `placed` is the configuration in force at `index`; nil when the sender did not say, as it knew of no change.
     /// - `leaderTerm` is checked as for an append. The *snapshot* of a leader of an older term is taken nonetheless:
     ///   what it covers is committed, whoever leads now, and the disk already starts from it; only its sender is not
     ///   followed. Entries that contradict it are not committed and never will be.
@@ -104,22 +106,28 @@ extension RaftCore {
     /// - Numbers that cannot be a snapshot's, and a second leader's snapshot, are ignored.
     /// - Precondition: `ready` holds no entries to persist; work off earlier inputs first.
     public mutating func installSnapshot(
-        index: LogIndex, term snapshotTerm: Term, leaderTerm: Term, from node: NodeID, into ready: inout RaftReady
+        index: LogIndex, term snapshotTerm: Term, configuration placed: PlacedConfiguration? = nil, leaderTerm: Term,
+        from node: NodeID, into ready: inout RaftReady
     ) {
         precondition(ready.persist == nil && ready.truncateFrom == nil, "entries of an earlier input wait")
         guard index > .zero, index.rawValue <= RaftLimits.highestNumber, snapshotTerm > .zero,
-            snapshotTerm <= leaderTerm
+            snapshotTerm <= leaderTerm, placed.map({ $0.index <= index }) ?? true
         else { return }
         let isFollowed = receiveSnapshotOffer(term: leaderTerm, from: node, into: &ready)
         guard role != .leader, isFollowed || leaderTerm < term else { return }
-        if index > commit { startOver(after: index, term: snapshotTerm, into: &ready) }
+        if index > commit { startOver(after: index, term: snapshotTerm, placed, into: &ready) }
         if isFollowed { sendAccepted(0, into: &ready) }
     }
 
     /// - Precondition: `index` is above the commit index, hence above the base.
-    private mutating func startOver(after index: LogIndex, term snapshotTerm: Term, into ready: inout RaftReady) {
+    private mutating func startOver(
+        after index: LogIndex, term snapshotTerm: Term, _ placed: PlacedConfiguration?, into ready: inout RaftReady
+    ) {
         guard snapshotTerm >= log.baseTerm else { return }
-        if keepsSuffix(afterSnapshotAt: index, term: snapshotTerm) {
+        let keepsSuffix = keepsSuffix(afterSnapshotAt: index, term: snapshotTerm)
+        configurationLog.restart(
+            after: index, with: placed ?? configurationLog.configuration(at: index), keepsSuffix: keepsSuffix)
+        if keepsSuffix {
             log.compact(through: index)
             durableIndex = max(durableIndex, index)
             enteredIndex = max(enteredIndex, index)
@@ -131,6 +139,7 @@ extension RaftCore {
             enteredIndex = index
             doubtfulAfter = nil
         }
+        adoptConfiguration(into: &ready)
         // Committed, so whoever leads in the current term has it too.
         verified = max(verified, index)
         commit = index

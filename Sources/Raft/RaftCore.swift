@@ -26,10 +26,11 @@ public struct RaftCore: Sendable {
     public let id: NodeID
     /// The group; it only rotates the succession, so that the leaders of many groups spread.
     public let group: GroupID
-    /// Who votes.
-    public let configuration: RaftConfiguration
-    /// This node's place among the voters; nil for a learner.
-    let ownPosition: Int?
+    /// Who votes: the newest configuration of the log, committed or not.
+    public private(set) var configuration: RaftConfiguration
+    /// This node's place among the voters; nil for whoever is none.
+    private(set) var ownPosition: Int?
+    var configurationLog: ConfigurationLog
 
     var log: TermLog
     /// Term and vote as they stand in memory.
@@ -73,7 +74,7 @@ public struct RaftCore: Sendable {
     /// The votes asked for in `term` belong to a leadership transfer.
     var isTransferCandidacy = false
 
-    /// Leader: the other voters, ascending; empty otherwise.
+    /// Leader: the other members, ascending; empty otherwise.
     var peers: [Progress] = []
     /// Leader: the index of this term's no-op. Nothing commits by counting, and no read is confirmed, before it is
     /// committed.
@@ -87,16 +88,19 @@ public struct RaftCore: Sendable {
     var readRound: UInt64 = 0
     var confirmedRound: UInt64 = 0
 
-    /// A bug on purpose, for the simulator to find: entries of earlier terms are committed by counting copies (figure 8
-    /// of the Raft paper). Nothing but the simulator's plant ever sets it.
-    package var countsEarlierTerms = false
+    /// A bug on purpose, for the simulator to find. Nothing but the simulator's plant ever sets it.
+    package var bug: RaftBug?
 
     /// A replica as recovered: a follower that knows no leader.
+    /// - Parameter configuration: the one that the group was created with.
     public init(id: NodeID, group: GroupID, configuration: RaftConfiguration, restored: RestoredLog) {
         self.id = id
         self.group = group
-        self.configuration = configuration
-        ownPosition = configuration.position(of: id)
+        configurationLog = ConfigurationLog(configuration)
+        for placed in restored.configurations { configurationLog.append(placed) }
+        configurationLog.compact(through: restored.snapshotIndex)
+        self.configuration = configurationLog.newest.configuration
+        ownPosition = configurationLog.newest.configuration.position(of: id)
         log = TermLog(restored)
         hardState = restored.hardState
         durableHardState = restored.hardState
@@ -121,7 +125,13 @@ public struct RaftCore: Sendable {
     public func term(at index: LogIndex) -> Term? { log.term(at: index) }
 
     /// Whether `campaign` can do anything: a voter whose log and hard state are whole.
-    public var canCampaign: Bool { mayVote && mayLead && ownPosition != nil }
+    public var canCampaign: Bool { mayVote && mayLead && (ownPosition != nil || isLeaving) }
+
+    /// A voter until the newest configuration is committed, which it may be the only one to have: nobody else could be
+    /// elected then, so it campaigns, without a vote of its own (thesis, section 4.2.2).
+    private var isLeaving: Bool {
+        configurationIndex > commit && configurationLog.previous?.configuration.position(of: id) != nil
+    }
 
     /// Whether this leader has entries that are not committed.
     public var hasUncommitted: Bool { role == .leader && commit < log.lastIndex }
@@ -169,14 +179,18 @@ public struct RaftCore: Sendable {
     /// A message of this group from `node`. Any replica may send any message; what does not fit is refused or ignored.
     ///
     /// For an append, `ready.persist` says which of the attached entries are new and must be written.
-    public mutating func receive(_ message: RaftMessage, from node: NodeID, into ready: inout RaftReady) {
+    /// - Parameter configurations: those of the attached entries that bring one, ascending.
+    public mutating func receive(
+        _ message: RaftMessage, from node: NodeID, configurations: [PlacedConfiguration] = [],
+        into ready: inout RaftReady
+    ) {
         guard node != id else { return }
         switch message {
         case .preVote(let message): onPreVote(message, from: node, into: &ready)
         case .preVoteReply(let message): onPreVoteReply(message, from: node, into: &ready)
         case .vote(let message): onVote(message, from: node, into: &ready)
         case .voteReply(let message): onVoteReply(message, from: node, into: &ready)
-        case .append(let message): onAppend(message, from: node, into: &ready)
+        case .append(let message): onAppend(message, from: node, configurations, into: &ready)
         case .appendReply(let message): onAppendReply(message, from: node, into: &ready)
         case .timeoutNow(let term): onTimeoutNow(term, from: node, into: &ready)
         case .leaderGone(let term): onLeaderGone(term, from: node, into: &ready)
@@ -212,6 +226,61 @@ public struct RaftCore: Sendable {
             acknowledgeDurable(into: &ready)
         }
     }
+}
+
+// MARK: - Configurations
+
+extension RaftCore {
+    /// The configurations of the log, ascending; the first is in force at the base, the last now.
+    public var configurations: [PlacedConfiguration] { configurationLog.all }
+
+    /// The index of the entry that brought the configuration in force.
+    public var configurationIndex: LogIndex { configurationLog.newest.index }
+
+    /// The configuration that is in force once the log is applied up to `index`, which is not below the base.
+    public func configuration(at index: LogIndex) -> PlacedConfiguration { configurationLog.configuration(at: index) }
+
+    /// Goes on by the newest configuration of the log.
+    mutating func adoptConfiguration(into ready: inout RaftReady) {
+        let newest = configurationLog.newest.configuration
+        guard newest != configuration else { return }
+        configuration = newest
+        ownPosition = newest.position(of: id)
+        if role == .leader { return renewPeers() }
+        // Answers were noted by their places in the old one.
+        preVotes = Ballot()
+        votes = Ballot()
+        isCandidacyOpen = false
+        setRole(.follower, into: &ready)
+    }
+
+    /// Leader: keeps book on the members of the configuration. Who was none before begins anew, whatever it had when it
+    /// was one.
+    mutating func renewPeers() {
+        let next = log.lastIndex.next
+        peers = configuration.members.filter { $0 != id }.map { node in
+            let isVoter = configuration.position(of: node) != nil
+            guard let peer = peerPosition(node) else { return Progress(node: node, isVoter: isVoter, next: next) }
+            var progress = peers[peer]
+            progress.isVoter = isVoter
+            return progress
+        }
+        if let target = transferTarget, configuration.position(of: target) == nil { transferTarget = nil }
+    }
+}
+
+/// A rule that is broken on purpose, for the simulator to find.
+package enum RaftBug: Sendable {
+    /// Entries of earlier terms are committed by counting copies (figure 8 of the Raft paper).
+    case countsEarlierTerms
+    /// A configuration is proposed before an entry of the leader's term is committed.
+    case changesBeforeBarrier
+    /// A configuration is proposed while the one before is not committed.
+    case changesTwice
+    /// Learners count when an entry is committed.
+    case countsLearners
+    /// A leader counts itself although its configuration does not name it.
+    case countsItselfRemoved
 }
 
 // MARK: - Shared by the parts

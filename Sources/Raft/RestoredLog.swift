@@ -26,6 +26,9 @@ public struct RestoredLog: Sendable {
     public var snapshotIndex: LogIndex
     /// The term of the entry at `snapshotIndex`; zero without a snapshot.
     public var snapshotTerm: Term
+    /// The configurations that entries brought, ascending by index: of those that the snapshot covers the last one at
+    /// least, and all behind it.
+    public var configurations: [PlacedConfiguration]
     /// False when the hard state or the log's identity is in doubt: records that were once durable may be gone. Such a
     /// replica follows; it neither votes nor campaigns, and **no quorum counts what it acknowledges** or echoes.
     ///
@@ -47,13 +50,15 @@ public struct RestoredLog: Sendable {
     /// A log as recovered; the defaults are those of a new group.
     public init(
         hardState: HardState = HardState(), termRuns: [TermRun] = [], lastIndex: LogIndex = .zero,
-        snapshotIndex: LogIndex = .zero, snapshotTerm: Term = .zero, mayVote: Bool = true, mayLead: Bool = true
+        snapshotIndex: LogIndex = .zero, snapshotTerm: Term = .zero,
+        configurations: [PlacedConfiguration] = [], mayVote: Bool = true, mayLead: Bool = true
     ) {
         self.hardState = hardState
         self.termRuns = termRuns
         self.lastIndex = lastIndex
         self.snapshotIndex = snapshotIndex
         self.snapshotTerm = snapshotTerm
+        self.configurations = configurations
         self.mayVote = mayVote
         self.mayLead = mayLead
     }

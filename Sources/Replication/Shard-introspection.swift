@@ -69,9 +69,9 @@ extension Shard {
     /// The queue's state machine.
     package func machine(of group: GroupID) -> QueueMachine? { replicas[group]?.queue }
 
-    /// Breaks the rule of the Raft paper's section 5.4.2 on every replica here; see `RaftCore.countsEarlierTerms`.
+    /// Breaks the rule of the Raft paper's section 5.4.2 on every replica here; see `RaftBug`.
     package func countEarlierTerms() {
-        for group in groups { replicas[group]?.raft.countsEarlierTerms = true }
+        for group in groups { replicas[group]?.raft.bug = .countsEarlierTerms }
     }
 }
 

@@ -29,7 +29,7 @@ extension ModelRun {
     }
 
     private mutating func isolate(_ node: NodeID) {
-        let count = cluster.voters.count
+        let count = cluster.nodes.count
         let lonely = cluster.position(of: node)
         for position in cuts.indices {
             cuts[position] = (position / count == lonely) != (position % count == lonely)

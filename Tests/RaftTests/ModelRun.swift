@@ -15,11 +15,20 @@ struct ModelRun {
     /// They lose a vote at the worst moment, rather than anything at any time.
     let keepsLossForVote: Bool
 
-    /// - Parameter losses: how many nodes may lose records that their disks held; a minority.
-    init(seed: UInt64, nodes: UInt16, usesSnapshots: Bool = false, losses: Int = 0) {
+    /// Members come and go.
+    let usesChanges: Bool
+
+    /// - Parameters:
+    ///   - losses: how many nodes may lose records that their disks held; a minority.
+    ///   - spares: nodes that are no members at first; with them members come and go.
+    init(seed: UInt64, nodes: UInt16, usesSnapshots: Bool = false, losses: Int = 0, spares: UInt16? = nil) {
         random = SeededRandom(seed: seed)
-        cluster = ToyCluster(voters: (1...nodes).map { NodeID($0) }, group: GroupID(seed))
-        cuts = Array(repeating: false, count: Int(nodes) * Int(nodes))
+        let all = nodes + (spares ?? 0)
+        let names = (1...all).map { NodeID($0) }
+        cluster = ToyCluster(
+            voters: Array(names.prefix(Int(nodes))), spares: Array(names.dropFirst(Int(nodes))), group: GroupID(seed))
+        cuts = Array(repeating: false, count: Int(all) * Int(all))
+        usesChanges = spares != nil
         isLossy = seed % 4 != 0
         self.usesSnapshots = usesSnapshots
         self.losses = losses
@@ -27,11 +36,11 @@ struct ModelRun {
     }
 
     mutating func anyNode() -> NodeID {
-        cluster.voters[Int(random.next(below: UInt64(cluster.voters.count)))]
+        cluster.nodes[Int(random.next(below: UInt64(cluster.nodes.count)))]
     }
 
     func isCut(from: NodeID, to: NodeID) -> Bool {
-        cuts[cluster.position(of: from) * cluster.voters.count + cluster.position(of: to)]
+        cuts[cluster.position(of: from) * cluster.nodes.count + cluster.position(of: to)]
     }
 
     private mutating func deliverAny() {
@@ -54,6 +63,10 @@ struct ModelRun {
         }
         if losses > 0 {
             if keepsLossForVote { forgetVote() } else if random.oneIn(150) { loseRecords() }
+        }
+        if usesChanges && random.oneIn(25) {
+            changeStep()
+            return
         }
         let node = anyNode()
         let other = anyNode()
@@ -84,7 +97,7 @@ struct ModelRun {
     private mutating func suspect(_ node: NodeID) {
         guard random.oneIn(3) else { return }
         let isShared = random.oneIn(2)
-        for other in cluster.voters where isShared || other == node {
+        for other in cluster.nodes where isShared || other == node {
             cluster.input(other) { core, ready in core.leaderSuspected(into: &ready) }
         }
     }
@@ -105,12 +118,12 @@ struct ModelRun {
         case 0, 1: for position in cuts.indices { cuts[position] = false }
         case 2: for position in cuts.indices { cuts[position] = random.oneIn(5) }
         case 3:
-            let count = cluster.voters.count
+            let count = cluster.nodes.count
             let lonely = cluster.position(of: leaderOrAny())
             for position in cuts.indices {
                 cuts[position] = (position / count == lonely) != (position % count == lonely)
             }
-            for other in cluster.voters where cluster.core(other).leader == cluster.voters[lonely] {
+            for other in cluster.nodes where cluster.core(other).leader == cluster.nodes[lonely] {
                 cluster.input(other) { core, ready in core.leaderSuspected(into: &ready) }
             }
         default: break
@@ -118,9 +131,9 @@ struct ModelRun {
     }
 
     mutating func leaderOrAny() -> NodeID {
-        let start = Int(random.next(below: UInt64(cluster.voters.count)))
-        for offset in cluster.voters.indices {
-            let node = cluster.voters[(start + offset) % cluster.voters.count]
+        let start = Int(random.next(below: UInt64(cluster.nodes.count)))
+        for offset in cluster.nodes.indices {
+            let node = cluster.nodes[(start + offset) % cluster.nodes.count]
             let replica = cluster.replicas[cluster.position(of: node)]
             if replica.isUp && replica.core.role == .leader { return node }
         }
@@ -130,9 +143,9 @@ struct ModelRun {
     /// The caller's duties without faults, for at most `rounds` rounds. True when all logs are equal and committed.
     mutating func heal(rounds: Int) -> Bool {
         for position in cuts.indices { cuts[position] = false }
-        for node in cluster.voters where !cluster.replicas[cluster.position(of: node)].isUp { cluster.restart(node) }
-        for node in cluster.voters {
-            for other in cluster.voters {
+        for node in cluster.nodes where !cluster.replicas[cluster.position(of: node)].isUp { cluster.restart(node) }
+        for node in cluster.nodes {
+            for other in cluster.nodes {
                 cluster.input(node) { core, ready in core.setPaused(other, false, into: &ready) }
             }
             cluster.input(node) { core, ready in core.abortTransfer() }
@@ -145,7 +158,7 @@ struct ModelRun {
             if areLogsEqual(committed: hasProposed) {
                 if hasProposed { return true }
                 hasProposed = true
-                for node in cluster.voters { cluster.propose(node) }
+                for node in cluster.nodes { cluster.propose(node) }
             }
             duties()
         }
@@ -155,7 +168,7 @@ struct ModelRun {
     private mutating func settle() {
         for _ in 0..<2_000 {
             if !cluster.network.isEmpty { cluster.deliver(at: 0) }
-            for node in cluster.voters { cluster.finishWrite(node) }
+            for node in cluster.nodes { cluster.finishWrite(node) }
             if !cluster.snapshots.isEmpty && random.oneIn(4) { cluster.deliverSnapshot(at: 0) }
             if cluster.network.isEmpty && cluster.snapshots.isEmpty
                 && cluster.replicas.allSatisfy({ $0.writes.isEmpty })
@@ -167,7 +180,7 @@ struct ModelRun {
 
     /// What `RaftCore` asks of its caller for liveness.
     private mutating func duties() {
-        for node in cluster.voters {
+        for node in cluster.nodes {
             let core = cluster.core(node)
             if let leader = core.leader, leader != node {
                 let other = cluster.core(leader)
@@ -176,9 +189,10 @@ struct ModelRun {
                 }
             }
             if core.role == .leader {
-                for other in cluster.voters where core.awaitsReply(from: other) || isLost(other) {
+                for other in cluster.nodes where core.awaitsReply(from: other) || isLost(other) {
                     cluster.input(node) { core, ready in core.retransmit(other, into: &ready) }
                 }
+                if usesChanges { mend(node) }
                 if core.needsCommitBroadcast {
                     cluster.input(node) { core, ready in core.broadcastCommit(into: &ready) }
                 }
@@ -194,7 +208,7 @@ struct ModelRun {
     }
 
     private func areLogsEqual(committed: Bool) -> Bool {
-        let cores = cluster.voters.map { cluster.core($0) }
+        let cores = cluster.nodes.map { cluster.core($0) }
         guard let first = cores.first, cores.contains(where: { $0.role == .leader }) else { return false }
         return cores.allSatisfy {
             ($0.commit == $0.lastIndex || !(committed || $0.role == .leader)) && $0.lastIndex == first.lastIndex

@@ -18,7 +18,7 @@ import Testing
             #expect(run.cluster.failures == [], "seed \(seed)")
             let hasHealed = run.heal(rounds: 200)
             run.cluster.checkLogMatching()
-            #expect(hasHealed, "seed \(seed): \(run.cluster.voters.map { run.cluster.status(of: $0) })")
+            #expect(hasHealed, "seed \(seed): \(run.cluster.nodes.map { run.cluster.status(of: $0) })")
             #expect(run.cluster.failures == [], "seed \(seed), healing")
             commits += run.cluster.committed.count
             truncations += run.cluster.truncations
@@ -49,6 +49,38 @@ import Testing
         #expect(totals.installs > 150)
     }
 
+    /// Voters come, go and come back, some of them on empty disks.
+    @Test(arguments: [(UInt16(1), UInt16(2)), (3, 0), (3, 1), (4, 1), (2, 3)])
+    func membersComeAndGo(nodes: UInt16, spares: UInt16) {
+        var totals = (commits: 0, changes: 0, promotions: 0, truncated: 0, replaced: 0, installs: 0)
+        for seed in 1...500 as ClosedRange<UInt64> {
+            var run = ModelRun(
+                seed: seed &* 9_001 &+ UInt64(nodes), nodes: nodes, usesSnapshots: true, spares: spares)
+            for _ in 0..<2_000 {
+                run.step()
+                if !run.cluster.failures.isEmpty { break }
+            }
+            #expect(run.cluster.failures == [], "seed \(seed)")
+            let hasHealed = run.heal(rounds: 400)
+            run.cluster.checkLogMatching()
+            #expect(hasHealed, "seed \(seed): \(run.cluster.nodes.map { run.cluster.status(of: $0) })")
+            #expect(run.cluster.failures == [], "seed \(seed), healing")
+            totals.commits += run.cluster.committed.count
+            totals.changes += run.cluster.changes
+            totals.promotions += run.cluster.promotions
+            totals.truncated += run.cluster.truncatedChanges
+            totals.replaced += run.cluster.replacedDisks
+            totals.installs += run.cluster.installs
+            if !run.cluster.failures.isEmpty || !hasHealed { break }
+        }
+        #expect(totals.commits > 500 * 30)
+        #expect(totals.changes > 500 * 3)
+        #expect(totals.promotions > 500)
+        #expect(totals.truncated > 10)
+        #expect(totals.replaced > 20)
+        #expect(totals.installs > 100)
+    }
+
     private struct Totals {
         var commits = 0
         var compactions = 0
@@ -69,7 +101,7 @@ import Testing
             #expect(run.cluster.failures == [], "seed \(seed)")
             let hasHealed = run.heal(rounds: 200)
             run.cluster.checkLogMatching()
-            #expect(hasHealed, "seed \(seed): \(run.cluster.voters.map { run.cluster.status(of: $0) })")
+            #expect(hasHealed, "seed \(seed): \(run.cluster.nodes.map { run.cluster.status(of: $0) })")
             #expect(run.cluster.failures == [], "seed \(seed), healing")
             totals.commits += run.cluster.committed.count
             totals.compactions += run.cluster.compactions

@@ -36,6 +36,14 @@ struct ScriptArguments {
         plain.isEmpty ? all : try plain.indices.map { try node(at: $0) }
     }
 
+    /// `name=<node>,…`; none when it is missing.
+    func nodes(_ name: String) throws -> [NodeID] {
+        try (named[name] ?? "").split(separator: ",").map { word in
+            guard let number = UInt16(word) else { throw ScriptFailure(description: "\(name)=\(word) is no node") }
+            return NodeID(number)
+        }
+    }
+
     /// `<index>/<term>`.
     private func place(_ name: String) throws -> (index: LogIndex, term: Term) {
         let parts = (named[name] ?? "0/0").split(separator: "/").compactMap { UInt64($0) }

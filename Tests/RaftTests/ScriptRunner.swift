@@ -8,9 +8,10 @@ struct ScriptFailure: Error, CustomStringConvertible {
 
 /// Runs the commands of a script on a toy cluster and gives back what happened, in words.
 ///
-/// - `cluster <nodes> [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [base=I] [may-vote=no]
+/// - `cluster <voters> [spares=N] [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [base=I] [may-vote=no]
 ///   [may-lead=no]`
 /// - `campaign|suspect|quorum-lost|abort <node>…`, `propose <node> [count]`, `read <node>`, `broadcast <node> [forced]`
+/// - `change <node> voters=<node>,… [learners=<node>,…]`
 /// - `reset|retransmit|transfer|pause|resume <node> <node>`
 /// - `compact <node> <index>`: begins to write a snapshot; `snapshot-failed <node> <node>`
 /// - `snapshot <to> [from=N] [keep=yes]`: delivers the oldest snapshot to a node; `lose-snapshots`;
@@ -42,7 +43,11 @@ struct ScriptRunner {
         case "cluster":
             let nodes = try arguments.number(at: 0)
             let group = GroupID(try arguments.number("group") ?? 0)
-            cluster = ToyCluster(voters: (1...nodes).map { NodeID(UInt16($0)) }, group: group, isTraced: true)
+            let all = nodes + (try arguments.number("spares") ?? 0)
+            let names = (1...all).map { NodeID(UInt16($0)) }
+            cluster = ToyCluster(
+                voters: Array(names.prefix(Int(nodes))), spares: Array(names.dropFirst(Int(nodes))), group: group,
+                isTraced: true)
         case "restore": try restore(arguments)
         case "campaign": try each(arguments) { core, ready in core.campaign(into: &ready) }
         case "suspect": try each(arguments) { core, ready in core.leaderSuspected(into: &ready) }
@@ -53,6 +58,12 @@ struct ScriptRunner {
             let before = cluster.core(try arguments.node(at: 0)).lastIndex
             cluster.propose(try arguments.node(at: 0), count: count)
             if cluster.core(try arguments.node(at: 0)).lastIndex == before { cluster.note("  refused") }
+        case "change":
+            let configuration = RaftConfiguration(
+                voters: try arguments.nodes("voters"), learners: try arguments.nodes("learners"))
+            if let refusal = cluster.change(try arguments.node(at: 0), to: configuration) {
+                cluster.note("  refused: \(refusal)")
+            }
         case "read": cluster.read(try arguments.node(at: 0))
         case "broadcast":
             let isForced = arguments.plain.last == "forced"
@@ -76,18 +87,18 @@ struct ScriptRunner {
         case "repeat":
             try take(arguments, keeps: true) { cluster, position in cluster.deliver(at: position, keep: true) }
         case "drop": try take(arguments) { cluster, position in cluster.network.remove(at: position) }
-        case "stabilize": try stabilize(try arguments.nodes(or: cluster.voters))
+        case "stabilize": try stabilize(try arguments.nodes(or: cluster.nodes))
         case "crash":
             cluster.crash(try arguments.node(at: 0), survivors: Int(try arguments.number("keep") ?? 0))
         case "restart": cluster.restart(try arguments.node(at: 0))
         case "inject": try inject(arguments)
         case "status":
-            for node in try arguments.nodes(or: cluster.voters) {
+            for node in try arguments.nodes(or: cluster.nodes) {
                 let words = cluster.status(of: node)
                 cluster.note(words)
             }
         case "log":
-            for node in try arguments.nodes(or: cluster.voters) {
+            for node in try arguments.nodes(or: cluster.nodes) {
                 let words = cluster.logWords(of: node)
                 cluster.note(words)
             }

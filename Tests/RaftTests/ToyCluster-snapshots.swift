@@ -81,10 +81,14 @@ extension ToyCluster {
         let commit = replicas[position].core.commit
         let last = replicas[position].core.lastIndex
         replicas[position].core.installSnapshot(
-            index: envelope.snapshot.index, term: envelope.snapshot.term, leaderTerm: envelope.leaderTerm,
-            from: envelope.from, into: &ready)
+            index: envelope.snapshot.index, term: envelope.snapshot.term,
+            configuration: envelope.snapshot.configuration
+                ?? PlacedConfiguration(index: .zero, configuration: founding),
+            leaderTerm: envelope.leaderTerm, from: envelope.from, into: &ready)
         let isTaken = ready.snapshotInstalled != nil
         if isTaken {
+            // A replica on an empty disk gets to know the founding configuration as it was.
+            replicas[position].founding = founding
             check(envelope.snapshot.index > commit, "an old snapshot is installed")
             replicas[position].log =
                 envelope.snapshot.entries
@@ -123,7 +127,7 @@ extension ToyCluster {
         let base = Int(core.baseIndex.rawValue)
         let log = replicas[position(of: node)].log
         check(core.baseTerm == (base == 0 ? .zero : log[base - 1].term), "\(node) forgets the term of its base")
-        for other in voters {
+        for other in nodes {
             guard let progress = core.progress(of: other) else { continue }
             check(progress.next > progress.match, "\(node) sends \(other) what it has")
             check(progress.next > core.baseIndex, "\(node) is to send \(other) what it has compacted")

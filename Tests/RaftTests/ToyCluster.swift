@@ -5,7 +5,10 @@ import Raft
 /// step.
 struct ToyCluster {
     let group: GroupID
-    let voters: [NodeID]
+    /// All there are, members or not.
+    let nodes: [NodeID]
+    /// The configuration of the group's creation.
+    let founding: RaftConfiguration
     var replicas: [ToyReplica]
     var network: [Envelope] = []
     /// Snapshots under way.
@@ -26,6 +29,12 @@ struct ToyCluster {
     private(set) var answeredReads: [UInt64] = []
     private(set) var failedReads: [UInt64] = []
     private(set) var truncations = 0
+    /// Configurations proposed, promotions among them, and configurations that were truncated.
+    private(set) var changes = 0
+    private(set) var promotions = 0
+    private(set) var truncatedChanges = 0
+    /// Disks of nodes that were no members, replaced by empty ones.
+    var replacedDisks = 0
     /// Compactions, snapshots installed, and those of them before which entries were dropped.
     var compactions = 0
     var installs = 0
@@ -34,17 +43,17 @@ struct ToyCluster {
     private var lastRead: UInt64 = 0
     var ready = RaftReady()
 
-    init(voters: [NodeID], group: GroupID = GroupID(0), isTraced: Bool = false) {
+    init(voters: [NodeID], spares: [NodeID] = [], group: GroupID = GroupID(0), isTraced: Bool = false) {
         self.group = group
-        self.voters = voters
-        replicas = voters.map { ToyReplica(id: $0, group: group, voters: voters, disk: ToyDisk()) }
+        nodes = voters + spares
+        let founding = RaftConfiguration(voters: voters)
+        self.founding = founding
+        replicas = nodes.map { ToyReplica(id: $0, group: group, founding: founding, disk: ToyDisk()) }
         trace = isTraced ? [] : nil
     }
 
-    var quorum: Int { voters.count / 2 + 1 }
-
     func position(of node: NodeID) -> Int {
-        guard let position = voters.firstIndex(of: node) else { preconditionFailure("no node \(node)") }
+        guard let position = nodes.firstIndex(of: node) else { preconditionFailure("no node \(node)") }
         return position
     }
 
@@ -63,7 +72,8 @@ struct ToyCluster {
     /// Starts `node` over from `disk`.
     mutating func restore(_ node: NodeID, disk: ToyDisk, mayVote: Bool = true, mayLead: Bool = true) {
         replicas[position(of: node)] = ToyReplica(
-            id: node, group: group, voters: voters, disk: disk, mayVote: mayVote, mayLead: mayLead)
+            id: node, group: group, founding: replicas[position(of: node)].founding, disk: disk, mayVote: mayVote,
+            mayLead: mayLead)
     }
 
     /// Ends the process of `node`; the first `survivors` unfinished writes reach the disk although nobody was told.
@@ -91,6 +101,26 @@ struct ToyCluster {
         input(node) { core, ready in _ = core.propose(count: count, into: &ready) }
     }
 
+    /// Returns why it was refused.
+    @discardableResult
+    mutating func change(_ node: NodeID, to configuration: RaftConfiguration) -> ConfigurationRefusal? {
+        let core = core(node)
+        let isReady = core.hasCommittedInTerm && core.configurationIndex <= core.commit
+        var refusal: ConfigurationRefusal?
+        input(node) { core, ready in
+            do throws(ConfigurationRefusal) {
+                _ = try core.proposeConfiguration(configuration, into: &ready)
+            } catch {
+                refusal = error
+            }
+        }
+        guard refusal == nil, replicas[position(of: node)].isUp else { return refusal }
+        check(isReady, "\(node) changes the configuration too early")
+        changes += 1
+        if core.configuration.learners.contains(where: { configuration.voters.contains($0) }) { promotions += 1 }
+        return nil
+    }
+
     mutating func read(_ node: NodeID) {
         guard replicas[position(of: node)].isUp else { return }
         lastRead += 1
@@ -105,7 +135,8 @@ struct ToyCluster {
         let target = self.position(of: envelope.to)
         guard replicas[target].isUp else { return }
         if case .append = envelope.message, replicas[target].isInstalling { return }
-        replicas[target].core.receive(envelope.message, from: envelope.from, into: &ready)
+        replicas[target].core.receive(
+            envelope.message, from: envelope.from, configurations: envelope.configurations, into: &ready)
         workOff(envelope.to, attached: envelope)
     }
 
@@ -139,6 +170,7 @@ struct ToyCluster {
         if let from = ready.truncateFrom {
             truncations += 1
             let count = Int(from.rawValue) - 1
+            if replicas[position].log[count...].contains(where: { $0.configuration != nil }) { truncatedChanges += 1 }
             replicas[position].log.removeLast(replicas[position].log.count - count)
         }
         if let persist = ready.persist {
@@ -187,7 +219,8 @@ struct ToyCluster {
                 entries.append(ToyEntry(term: term, value: 0))
             } else {
                 lastValue += 1
-                entries.append(ToyEntry(term: term, value: lastValue))
+                let placed = core(node).configurations.last { $0.index.rawValue == index }
+                entries.append(ToyEntry(term: term, value: lastValue, configuration: placed?.configuration))
             }
         }
         return entries
@@ -200,6 +233,9 @@ struct ToyCluster {
     }
 
     // MARK: Invariants
+
+    /// Another replica goes by this node's number from now on.
+    mutating func forgetVotes(of node: NodeID) { votes[node] = nil }
 
     /// Votes are unique per node and term, across restarts.
     private mutating func checkVote(of node: NodeID, _ hardState: HardState) {
@@ -263,6 +299,9 @@ struct ToyCluster {
         let replica = replicas[position(of: node)]
         let core = replica.core
         check(core.lastIndex.rawValue == UInt64(replica.log.count), "\(node) and its caller disagree on the log")
+        check(
+            core.configurations == expectedConfigurations(of: replica),
+            "\(node) and its caller disagree on configurations")
         check(core.lastTerm == replica.log.last?.term ?? .zero, "\(node) and its caller disagree on terms")
         check(core.commit == replica.knownCommit, "\(node) commits without saying so")
         check(core.commit >= commitBefore, "\(node) takes back a commit")
@@ -278,6 +317,17 @@ struct ToyCluster {
         if core.commit > commitBefore { checkCommit(of: node, replica) }
     }
 
+    /// What the log says, from the newest one up to the base on.
+    private func expectedConfigurations(of replica: ToyReplica) -> [PlacedConfiguration] {
+        var placed = [PlacedConfiguration(index: .zero, configuration: replica.founding)]
+        for (position, entry) in replica.log.enumerated() {
+            guard let configuration = entry.configuration else { continue }
+            placed.append(PlacedConfiguration(index: LogIndex(UInt64(position) + 1), configuration: configuration))
+        }
+        let base = placed.lastIndex { $0.index <= replica.core.baseIndex } ?? 0
+        return Array(placed[base...])
+    }
+
     /// State machine safety, and that a leader commits only what a quorum of disks has.
     private mutating func checkCommit(of node: NodeID, _ replica: ToyReplica) {
         let count = Int(replica.core.commit.rawValue)
@@ -290,11 +340,13 @@ struct ToyCluster {
         }
         guard replica.core.role == .leader else { return }
         let entry = replica.log[count - 1]
+        let configuration = replica.core.configuration
         let holders = replicas.filter {
             // What a lost disk acknowledged before the loss, it had.
-            doubtful.contains($0.core.id) || $0.disk.holds(entry, at: LogIndex(UInt64(count)))
+            configuration.voters.contains($0.core.id)
+                && (doubtful.contains($0.core.id) || $0.disk.holds(entry, at: LogIndex(UInt64(count))))
         }.count
-        check(holders >= quorum, "\(node) commits \(count) that only \(holders) disks have")
+        check(holders >= configuration.quorum, "\(node) commits \(count) that only \(holders) disks have")
         check(entry.term == replica.core.term, "\(node) commits an entry of an earlier term by counting")
     }
 

@@ -5,6 +5,17 @@ import Raft
 struct ToyEntry: Hashable {
     var term: Term
     var value: UInt64
+    /// The configuration that the entry brings, if it does.
+    var configuration: RaftConfiguration?
+}
+
+extension [ToyEntry] {
+    /// The configurations among the entries, the first of which is at `index`.
+    func configurations(from index: LogIndex) -> [PlacedConfiguration] {
+        enumerated().compactMap { offset, entry in
+            entry.configuration.map { PlacedConfiguration(index: index + UInt64(offset), configuration: $0) }
+        }
+    }
 }
 
 /// A snapshot: the state machine of the toy cluster is the list of what it has applied.
@@ -13,6 +24,8 @@ struct ToySnapshot: Hashable {
     var entries: [ToyEntry]
 
     var index: LogIndex { LogIndex(UInt64(entries.count)) }
+    /// The last configuration; nil for the founding one.
+    var configuration: PlacedConfiguration? { entries.configurations(from: LogIndex(1)).last }
     var term: Term { entries.last?.term ?? .zero }
 }
 
@@ -76,13 +89,16 @@ struct ToyDisk {
         }
         return RestoredLog(
             hardState: hardState, termRuns: runs, lastIndex: LogIndex(UInt64(log.count)),
-            snapshotIndex: snapshotIndex, snapshotTerm: snapshot.term)
+            snapshotIndex: snapshotIndex, snapshotTerm: snapshot.term,
+            configurations: log.configurations(from: LogIndex(1)))
     }
 }
 
 /// One node: the core, the entries in memory, a disk with unfinished writes.
 struct ToyReplica {
     var core: RaftCore
+    /// The configuration without any entry: that of the group's creation, as far as this replica can know it.
+    var founding: RaftConfiguration
     /// The entry at index i is at i - 1. Those up to the core's base stand for the state machine.
     var log: [ToyEntry]
     var disk: ToyDisk
@@ -93,12 +109,15 @@ struct ToyReplica {
     /// A received snapshot becomes current on disk: the core gets no append meanwhile.
     var isInstalling: Bool { writes.contains { $0.received != nil } }
 
-    init(id: NodeID, group: GroupID, voters: [NodeID], disk: ToyDisk, mayVote: Bool = true, mayLead: Bool = true) {
+    init(
+        id: NodeID, group: GroupID, founding: RaftConfiguration, disk: ToyDisk, mayVote: Bool = true,
+        mayLead: Bool = true
+    ) {
         var restored = disk.restored
         restored.mayVote = mayVote
         restored.mayLead = mayLead
-        core = RaftCore(
-            id: id, group: group, configuration: RaftConfiguration(voters: voters), restored: restored)
+        core = RaftCore(id: id, group: group, configuration: founding, restored: restored)
+        self.founding = founding
         log = disk.log
         knownCommit = disk.snapshotIndex
         self.disk = disk
@@ -111,4 +130,10 @@ struct Envelope {
     var to: NodeID
     var message: RaftMessage
     var entries: [ToyEntry] = []
+
+    /// The configurations among the entries.
+    var configurations: [PlacedConfiguration] {
+        guard case .append(let append) = message else { return [] }
+        return entries.configurations(from: append.prevIndex.next)
+    }
 }

@@ -70,7 +70,13 @@ extension ToyCluster {
         line += " leader \(core.leader.map { "\($0)" } ?? "-") commit \(core.commit) last \(core.lastIndex)"
         line += " durable \(core.durableIndex)"
         if core.baseIndex > .zero { line += " base \(core.baseIndex)/\(core.baseTerm)" }
-        for other in voters {
+        if core.configuration != founding {
+            line += " voters \(core.configuration.voters.map { "\($0)" }.joined(separator: ","))"
+            if !core.configuration.learners.isEmpty {
+                line += " learners \(core.configuration.learners.map { "\($0)" }.joined(separator: ","))"
+            }
+        }
+        for other in nodes {
             guard let progress = core.progress(of: other) else { continue }
             line += " [\(other) match \(progress.match) next \(progress.next)"
             line += "\(progress.isProbing ? " probing" : "")\(progress.isPaused ? " paused" : "")"
