@@ -174,8 +174,7 @@ extension NodeRecord {
     func encode(into writer: inout ByteWriter) {
         writer.write(id.rawValue)
         writer.writeLengthPrefixed(name)
-        writer.write(store.high)
-        writer.write(store.low)
+        writer.write(store: store)
         writer.writeLengthPrefixed(peerAddress)
         writer.writeLengthPrefixed(clientAddress)
         writer.writeLengthPrefixed(managementAddress)
@@ -184,7 +183,7 @@ extension NodeRecord {
     init(decoding reader: inout ByteReader) throws(DecodingFailure) {
         self.init(
             id: NodeID(try reader.read()), name: try reader.readText(),
-            store: StoreID(high: try reader.read(), low: try reader.read()),
+            store: try reader.readStore(),
             peerAddress: try reader.readText(limit: TopologyLimit.text),
             clientAddress: try reader.readText(limit: TopologyLimit.text),
             managementAddress: try reader.readText(limit: TopologyLimit.text))

@@ -64,7 +64,9 @@ struct Routing: Sendable {
         case .queueDeleted(let record): update(record.vhost) { $0.removeQueue(Bytes(record.name)) }
         case .bindingCreated(let binding): update(binding.vhost) { $0.bind(binding) }
         case .bindingDeleted(let binding): update(binding.vhost) { $0.unbind(binding) }
-        case .userChanged, .userDeleted, .permissionsChanged, .nodeRegistered, .nodeIncarnation, .replaced: break
+        case .userChanged, .userDeleted, .permissionsChanged, .nodeRegistered, .storeReplaced, .nodeIncarnation,
+            .replaced:
+            break
         }
     }
 

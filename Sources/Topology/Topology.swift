@@ -6,11 +6,11 @@ public import Primitives
 /// copies across turns of the loop. Determinism: output and state depend on the applied entries only, dictionaries are
 /// read in sorted order.
 public struct Topology: Sendable {
-    private var box: Box
+    private(set) var box: Box
     private var routing: Routing
 
     /// Changed only by a value that alone holds it.
-    private final class Box: @unchecked Sendable {
+    final class Box: @unchecked Sendable {
         var state: TopologyState
         init(_ state: TopologyState) { self.state = state }
     }

@@ -21,6 +21,11 @@ enum TopologyLimit {
 extension ByteWriter {
     mutating func write(flag: Bool) { write(flag ? UInt8(1) : UInt8(0)) }
 
+    mutating func write(store: StoreID) {
+        write(store.high)
+        write(store.low)
+    }
+
     mutating func write(value: TopologyValue) {
         switch value {
         case .void: write(UInt8(0))
@@ -68,6 +73,10 @@ extension ByteReader {
         case 1: true
         default: throw .invalid("flag")
         }
+    }
+
+    mutating func readStore() throws(DecodingFailure) -> StoreID {
+        StoreID(high: try read(), low: try read())
     }
 
     /// UTF-8 of at most `limit` bytes; ill-formed bytes are refused, so that names keep their identity.

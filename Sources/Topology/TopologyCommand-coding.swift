@@ -35,6 +35,10 @@ extension TopologyCommand {
             writer.write(owner.incarnation.rawValue)
             writer.write(owner.connection)
         case .registerNode(let record): record.encode(into: &writer)
+        case .replaceStore(let node, let old, let new):
+            writer.write(node.rawValue)
+            writer.write(store: old)
+            writer.write(store: new)
         case .nodeIncarnation(let node, let incarnation), .nodeLost(let node, let incarnation):
             writer.write(node.rawValue)
             writer.write(incarnation.rawValue)
@@ -61,6 +65,7 @@ extension TopologyCommand {
         case .registerNode: 15
         case .nodeIncarnation: 16
         case .nodeLost: 17
+        case .replaceStore: 18
         }
     }
 
@@ -104,6 +109,8 @@ extension TopologyCommand {
         case 15: self = .registerNode(try NodeRecord(decoding: &reader))
         case 16: self = .nodeIncarnation(NodeID(try reader.read()), Incarnation(try reader.read()))
         case 17: self = .nodeLost(NodeID(try reader.read()), Incarnation(try reader.read()))
+        case 18:
+            self = .replaceStore(NodeID(try reader.read()), try reader.readStore(), by: try reader.readStore())
         default: throw .invalid("command")
         }
     }

@@ -40,6 +40,9 @@ public enum TopologyCommand: Hashable, Sendable {
     case connectionClosed(ConnectionOwner)
     /// Records a member. Another store id for a known node is refused.
     case registerNode(NodeRecord)
+    /// A node lost its data directory, or another took its place: the old one never counts again, should it come back.
+    /// `stale` when it is not the node's.
+    case replaceStore(NodeID, StoreID, by: StoreID)
     /// A node started anew: transient queues of its older incarnations go.
     case nodeIncarnation(NodeID, Incarnation)
     /// A node is given up in this incarnation: its transient queues go, and it may not declare more of them in it.

@@ -91,6 +91,8 @@ public enum TopologyChange: Hashable, Sendable {
     case permissionsChanged(user: String, vhost: String)
     /// A new member, or new addresses of one.
     case nodeRegistered(NodeRecord)
+    /// A node's data directory was lost, and this one has taken its place.
+    case storeReplaced(NodeID, by: StoreID)
     /// The first sign of a new incarnation; what it drops follows.
     case nodeIncarnation(NodeID, Incarnation)
     /// A snapshot took the state's place: whatever was remembered of the old state may be wrong.

@@ -21,6 +21,7 @@ extension Topology {
     /// exchanges and users.
     public var approximateSnapshotSize: Int {
         var size = 64 + state.nodes.count * 96 + state.incarnations.count * 8
+        for tenures in state.stores.values { size += 4 + tenures.count * 24 }
         for host in state.hosts.values {
             size += 64 + host.queues.count * 96
             for exchange in host.exchanges.values { size += 64 + exchange.outgoing.count * 64 }

@@ -3,10 +3,10 @@ public import Primitives
 // The canonical bytes of the state: equal states, equal bytes, on every machine. The routing is not in
 // them; it is rebuilt.
 //
-// Layout, little-endian, version 1: u8 version, u64 lastApplied, u64 lastID, u64 generation, u64 accessGeneration,
-// flag bootstrapped; then virtual hosts, users with permissions, nodes, incarnations, each with a varint count and in
-// sorted order. A virtual host is its record, its declared exchanges, its queues (u64 id, u64 created, declaration) and
-// its bindings.
+// Layout, little-endian, version 2: u8 version, u64 lastApplied, u64 lastID, u64 generation, u64 accessGeneration,
+// flag bootstrapped; then virtual hosts, users with permissions, nodes, incarnations, stores of nodes, each with a
+// varint count and in sorted order. A virtual host is its record, its declared exchanges, its queues (u64 id, u64
+// created, declaration) and its bindings.
 
 extension Topology {
     /// Appends the state in its canonical bytes.
@@ -51,10 +51,20 @@ extension TopologyState {
             writer.write(value.newest.rawValue)
             writer.write(flag: value.isLost)
         }
+        writer.writeVarint(UInt64(stores.count))
+        for (node, tenures) in stores.sorted(by: { $0.key < $1.key }) {
+            writer.write(node.rawValue)
+            writer.writeVarint(UInt64(tenures.count))
+            for tenure in tenures {
+                writer.write(store: tenure.store)
+                writer.write(tenure.since)
+            }
+        }
     }
 
     init(decoding reader: inout ByteReader) throws(DecodingFailure) {
-        guard try reader.read(UInt8.self) == TopologyState.version else { throw .invalid("snapshot version") }
+        let version = try reader.read(UInt8.self)
+        guard (1...TopologyState.version).contains(version) else { throw .invalid("snapshot version") }
         lastApplied = LogIndex(try reader.read())
         lastID = try reader.read()
         generation = try reader.read()
@@ -70,6 +80,21 @@ extension TopologyState {
             let node = NodeID(try reader.read())
             incarnations[node] = Incarnations(newest: Incarnation(try reader.read()), isLost: try reader.readFlag())
         }
+        guard version > 1 else {
+            stores = nodes.mapValues { [StoreTenure(store: $0.store, since: 0)] }
+            return
+        }
+        for _ in 0..<(try reader.readCount(limit: .max)) { try decodeStores(&reader) }
+    }
+
+    private mutating func decodeStores(_ reader: inout ByteReader) throws(DecodingFailure) {
+        let node = NodeID(try reader.read())
+        var tenures: [StoreTenure] = []
+        for _ in 0..<(try reader.readCount(limit: .max)) {
+            tenures.append(StoreTenure(store: try reader.readStore(), since: try reader.read()))
+        }
+        guard !tenures.isEmpty, stores[node] == nil else { throw .invalid("stores") }
+        stores[node] = tenures
     }
 
     /// FNV-1a over the canonical bytes.

@@ -55,6 +55,7 @@ extension TopologyState {
         case .unbind(let binding): unbind(binding, &changes)
         case .connectionClosed(let owner): connectionClosed(owner, &changes)
         case .registerNode(let record): registerNode(record, &changes)
+        case .replaceStore(let node, let old, let new): replaceStore(of: node, old, by: new, &changes)
         case .nodeIncarnation(let node, let incarnation): observe(node, incarnation, &changes)
         case .nodeLost(let node, let incarnation): nodeLost(node, incarnation, &changes)
         }

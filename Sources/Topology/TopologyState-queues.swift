@@ -47,14 +47,31 @@ extension TopologyState {
     }
 
     mutating func registerNode(_ record: NodeRecord, _ changes: inout [TopologyChange]) -> TopologyOutcome {
-        if let current = nodes[record.id] {
-            guard current.store == record.store else {
-                return .invalid("node \(record.id) is a member with store \(current.store), not \(record.store)")
-            }
-            guard current != record else { return .done }
+        if let current = stores[record.id]?.last?.store, current != record.store {
+            return .invalid("node \(record.id) is a member with store \(current), not \(record.store)")
         }
+        guard nodes[record.id] != record else { return .done }
         nodes[record.id] = record
+        if stores[record.id] == nil { stores[record.id] = [StoreTenure(store: record.store, since: 0)] }
         changes.append(.nodeRegistered(record))
+        return .done
+    }
+
+    /// An empty data directory takes the place of one that is lost. Where the node was not registered yet, the lost one
+    /// was its first.
+    mutating func replaceStore(
+        of node: NodeID, _ old: StoreID, by new: StoreID, _ changes: inout [TopologyChange]
+    ) -> TopologyOutcome {
+        let tenures = stores[node] ?? [StoreTenure(store: old, since: 0)]
+        guard let current = tenures.last?.store, current != new else { return .done }
+        guard !tenures.contains(where: { $0.store == new }) else {
+            return .invalid("store \(new) of node \(node) was replaced by \(current)")
+        }
+        guard current == old else { return .stale }
+        lastID = max(lastApplied.rawValue, lastID + 1)
+        stores[node] = tenures + [StoreTenure(store: new, since: lastID)]
+        nodes[node]?.store = new
+        changes.append(.storeReplaced(node, by: new))
         return .done
     }
 

@@ -21,7 +21,7 @@ struct TopologyState: Sendable {
         var name: Bytes
     }
 
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     var lastApplied = LogIndex.zero
     /// The newest id given to a queue; never goes back.
@@ -34,6 +34,8 @@ struct TopologyState: Sendable {
     var users: [Bytes: User] = [:]
     var nodes: [NodeID: NodeRecord] = [:]
     var incarnations: [NodeID: Incarnations] = [:]
+    /// The data directories of each node, oldest first; never empty.
+    var stores: [NodeID: [StoreTenure]] = [:]
     var places: [UInt64: Place] = [:]
     /// Transient queues of each node, by id, to find them when their owner goes.
     var transients: [NodeID: Set<UInt64>] = [:]

@@ -32,6 +32,7 @@ import Topology
             NodeRecord(
                 id: NodeID(3), name: "n", store: StoreID(high: 1, low: 2), peerAddress: "p", clientAddress: "c",
                 managementAddress: "m")),
+        .replaceStore(NodeID(3), StoreID(high: 1, low: 2), by: StoreID(high: 3, low: 4)),
         .nodeIncarnation(NodeID(3), Incarnation(4)), .nodeLost(NodeID(3), Incarnation(4)),
     ]
 

@@ -49,6 +49,13 @@ struct Harness {
         applyAll([command]).first?.changes ?? []
     }
 
+    /// The state as a snapshot brings it back.
+    func restored() throws -> Topology {
+        var writer = ByteWriter()
+        topology.encodeSnapshot(into: &writer)
+        return try Topology(snapshot: writer.take())
+    }
+
     // MARK: Shorthands in the virtual host /
 
     @discardableResult mutating func declareQueue(_ name: String) -> QueueTarget? {

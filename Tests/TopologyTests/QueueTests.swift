@@ -162,4 +162,47 @@ import Topology
         }
         #expect(harness.topology.node(NodeID(2)) == node)
     }
+
+    @Test func aReplacedStoreNeverCountsAgain() throws {
+        let (first, second, third) = (StoreID(high: 1, low: 2), StoreID(high: 3, low: 4), StoreID(high: 5, low: 6))
+        let node = NodeID(2)
+        var harness = Harness.bootstrapped()
+        let record = NodeRecord(
+            id: node, name: "b", store: first, peerAddress: "", clientAddress: "", managementAddress: "")
+        #expect(harness.apply(.registerNode(record)) == .done)
+        let before = harness.declareQueue("before")
+        #expect(harness.changes(.replaceStore(node, first, by: second)) == [.storeReplaced(node, by: second)])
+        // Proposed again by whoever missed the answer.
+        #expect(harness.changes(.replaceStore(node, first, by: second)) == [])
+        #expect(harness.apply(.replaceStore(node, first, by: second)) == .done)
+        let between = harness.declareQueue("between")
+        // Not what the node has, and not what it had.
+        #expect(harness.apply(.replaceStore(node, first, by: third)) == .stale)
+        guard case .invalid = harness.apply(.replaceStore(node, second, by: first)) else {
+            Issue.record("an old disk came back")
+            return
+        }
+        guard case .invalid = harness.apply(.registerNode(record)) else {
+            Issue.record("an old disk was registered")
+            return
+        }
+        #expect(harness.apply(.replaceStore(node, second, by: third)) == .done)
+        let after = harness.declareQueue("after")
+        for topology in [harness.topology, try harness.restored()] {
+            #expect(topology.store(of: node) == third)
+            #expect(topology.node(node)?.store == third)
+            #expect([first, second, third].map { topology.isRetired($0, of: node) } == [true, true, false])
+            let groups = [before, between, after].compactMap { $0.map { GroupID($0.id) } }
+            #expect(groups.map { topology.store(of: node, at: $0) } == [first, second, third])
+        }
+    }
+
+    @Test func aStoreIsReplacedBeforeItsNodeWasRegistered() {
+        let (first, second) = (StoreID(high: 1, low: 2), StoreID(high: 3, low: 4))
+        var harness = Harness.bootstrapped()
+        #expect(harness.topology.store(of: NodeID(2)) == nil)
+        #expect(harness.apply(.replaceStore(NodeID(2), first, by: second)) == .done)
+        #expect(harness.topology.store(of: NodeID(2)) == second)
+        #expect(harness.topology.store(of: NodeID(2), at: GroupID(1)) == first)
+    }
 }
