@@ -1,19 +1,21 @@
-import Primitives
+public import Primitives
 
 extension NodeLog {
     /// Opens the store on `disk`, or makes one when the disk is empty. On return the incarnation is one higher, and
     /// everything recovered is durable.
     /// - Parameters:
+    ///   - firstIncarnation: of a store that is made here; at least 1.
     ///   - randomness: of the store's identity and of the segments' salts.
     ///   - progress: called before each segment.
     public static func open<R: RandomNumberGenerator>(
-        disk: D, configuration: LogConfiguration = LogConfiguration(), randomness: inout R,
+        disk: D, configuration: LogConfiguration = LogConfiguration(), firstIncarnation: Incarnation = Incarnation(1),
+        randomness: inout R,
         progress: (OpeningProgress) -> Void = { _ in }
     ) throws(LogStoreFailure) -> (log: NodeLog<D>, store: RecoveredStore) {
         precondition(configuration.growthLimit <= 2 << 30 && configuration.readySegments >= 1)
         var opening = LogOpening(disk: disk, salts: SeededRandom(seed: randomness.next()))
         let store = StoreID(high: randomness.next(), low: randomness.next())
-        try opening.identify(newStore: store)
+        try opening.identify(newStore: store, from: firstIncarnation)
         let recovered = try opening.recover(progress)
         var start = try opening.makeStart(configuration: configuration, nextSequence: recovered.nextSequence)
         let (found, controls, evidence) = recovered.store(opening)
@@ -47,7 +49,7 @@ struct LogOpening<D: Disk> {
     private static var strayDistance: UInt32 { 1 << 24 }
 
     /// Reads or makes the store's identity and makes the new incarnation durable.
-    mutating func identify(newStore: StoreID) throws(LogStoreFailure) {
+    mutating func identify(newStore: StoreID, from first: Incarnation) throws(LogStoreFailure) {
         let names = try disking { () throws(DiskFailure) in
             let names = try disk.list()
             for name in names where SegmentName.isTemporary(name) { try disk.remove(name) }
@@ -64,6 +66,7 @@ struct LogOpening<D: Disk> {
         } else {
             guard numbers.isEmpty else { throw .identityMissing }
             identity.storeID = newStore
+            identity.incarnation = Incarnation(max(1, first.rawValue) - 1)
         }
         // Numbers follow each other: a file far above all that are known is none of the log's.
         let known = max(identity.lastSegment, identity.retired.last?.next ?? 0)

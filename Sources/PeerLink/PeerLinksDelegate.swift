@@ -29,12 +29,13 @@ public enum LinkDownReason: Hashable, Sendable {
 /// What happens on the peer links. All calls come on the event loop of the `PeerLinks` and must not block. They never
 /// come from inside `send` or `flush`.
 public protocol PeerLinksDelegate: AnyObject {
-    /// Whether a peer that has proved its identity may connect; the returned sentence refuses it. The place to compare
-    /// the store id with the membership.
-    func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> String?
+    /// Whether a peer that has proved its identity may connect; nil lets it in. The place to compare the store id with
+    /// the membership.
+    /// - Returns: `.notAdmitted` or `.retired`.
+    func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> PeerRefusal?
 
-    /// A peer refused this node by its own `refusal(of:cluster:)`, with that sentence.
-    func notAdmitted(_ reason: String)
+    /// A peer refused this node by its own `refusal(of:cluster:)`.
+    func notAdmitted(_ refusal: PeerRefusal)
 
     /// Messages can be sent to the node from now on. `bootstrap` is what the peer's `PeerLinks.bootstrap` was.
     func linkUp(_ peer: PeerIdentity, bootstrap: Bytes)
@@ -59,9 +60,9 @@ public protocol PeerLinksDelegate: AnyObject {
 
 extension PeerLinksDelegate {
     /// Lets every peer in.
-    public func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> String? { nil }
+    public func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> PeerRefusal? { nil }
     /// Does nothing.
-    public func notAdmitted(_ reason: String) {}
+    public func notAdmitted(_ refusal: PeerRefusal) {}
     /// Does nothing.
     public func receivedAll(from node: NodeID) {}
     /// Does nothing.

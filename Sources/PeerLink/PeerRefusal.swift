@@ -20,6 +20,8 @@ public enum PeerRefusalCode: UInt8, Hashable, Sendable {
     /// Too many connections that have not proved who they are.
     case busy = 9
     case timeout = 10
+    /// Another store has taken the place of the node's: this one never counts again.
+    case retired = 11
 }
 
 /// A refusal with a sentence for the log.

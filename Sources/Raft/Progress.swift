@@ -4,6 +4,9 @@ public import Primitives
 public struct FollowerProgress: Hashable, Sendable {
     /// The last index known to be durable there.
     public var match: LogIndex
+    /// `match` as far as a quorum may count it: acknowledged while the follower's word counted
+    /// (`RestoredLog.mayVote`).
+    public var counted: LogIndex
     /// The next index to send.
     public var next: LogIndex
     /// One append at a time, until the follower accepts one; else appends are pipelined.

@@ -133,6 +133,9 @@ public struct RaftCore: Sendable {
         configurationIndex > commit && configurationLog.previous?.configuration.position(of: id) != nil
     }
 
+    /// Whether its votes and acknowledgements count; see `RestoredLog.mayVote`.
+    package var mayVoteNow: Bool { mayVote }
+
     /// Whether this leader has entries that are not committed.
     public var hasUncommitted: Bool { role == .leader && commit < log.lastIndex }
 
@@ -147,7 +150,7 @@ public struct RaftCore: Sendable {
         guard let peer = peerPosition(node) else { return nil }
         let progress = peers[peer]
         return FollowerProgress(
-            match: progress.match, next: progress.next, isProbing: progress.isProbing,
+            match: progress.match, counted: progress.counted, next: progress.next, isProbing: progress.isProbing,
             pendingSnapshot: progress.pendingSnapshot, inflight: progress.inflight.count,
             awaitsReply: awaitsReply(peer), isPaused: progress.isPaused)
     }

@@ -2,7 +2,7 @@ public import Primitives
 
 /// What a node tells its peers about its data directory, inside the link's handshake.
 public struct StoreReport: Hashable, Sendable {
-    /// The members of the topology group as this store knows them; empty when the store never was part of a cluster.
+    /// The members that founded the cluster, as this store knows them; empty when it never was part of one.
     public var members: [GroupDescriptor.Member]
 
     /// A report of these members.
@@ -23,17 +23,21 @@ public struct StoreReport: Hashable, Sendable {
     }
 }
 
-/// Decides whether a node with an empty store may found a cluster.
+/// Decides what a node with an empty store does.
 ///
-/// A cluster is founded only when every configured node reports an empty store, or already names exactly the stores
-/// that are there: a node whose disk was replaced can never found a second cluster or vote with an empty log.
+/// A cluster is founded only when every configured node reports an empty store. Where a peer knows a cluster already,
+/// the node is one of its founders and late, or it lost the founder's disk: then it takes no part of its own accord and
+/// waits to be taken in. So it can never found a second cluster or vote with an empty log.
 public struct Formation: Sendable {
     /// What to do next.
     public enum Decision: Hashable, Sendable {
         /// Not every configured node has been heard.
         case wait
-        /// Create the topology group with these members.
+        /// Create the topology group with these members, of which this store is one.
         case found([GroupDescriptor.Member])
+        /// The cluster of these founders knows this node with another store, which is lost: create the topology group
+        /// as theirs, and wait for its leader.
+        case rejoin([GroupDescriptor.Member])
         /// This store cannot be part of the cluster; the text says why and what helps.
         case refuse(String)
     }
@@ -63,16 +67,7 @@ public struct Formation: Sendable {
     public var decision: Decision {
         for peer in configured {
             guard let (_, report) = reports[peer], !report.isEmpty else { continue }
-            if let named = report.members.first(where: { $0.node == node }) {
-                guard named.store == store else {
-                    return .refuse(
-                        "node \(node.rawValue) has an empty store, but the cluster knows it with store \(named.store): "
-                            + "its data directory was lost or replaced; restore the directory")
-                }
-            } else {
-                return .refuse(
-                    "node \(node.rawValue) is not a member of the cluster that node \(peer.rawValue) belongs to")
-            }
+            return decision(of: peer, founders: report.members)
         }
         guard missing.isEmpty else { return .wait }
         var members = [GroupDescriptor.Member(node: node, store: store)]
@@ -80,14 +75,19 @@ public struct Formation: Sendable {
             guard let (peerStore, _) = reports[peer] else { return .wait }
             members.append(GroupDescriptor.Member(node: peer, store: peerStore))
         }
-        members.sort { $0.node < $1.node }
-        for peer in configured {
-            guard let (_, report) = reports[peer], !report.isEmpty else { continue }
-            guard report.members == members else {
-                return .refuse(
-                    "node \(peer.rawValue) belongs to a cluster with other members than the configuration names")
-            }
+        return .found(members.sorted { $0.node < $1.node })
+    }
+
+    /// A peer belongs to a cluster already.
+    private func decision(of peer: NodeID, founders: [GroupDescriptor.Member]) -> Decision {
+        guard let own = founders.first(where: { $0.node == node }) else {
+            return .refuse(
+                "node \(node.rawValue) is not a member of the cluster that node \(peer.rawValue) belongs to")
         }
-        return .found(members)
+        guard founders.map(\.node).sorted() == configured else {
+            return .refuse(
+                "node \(peer.rawValue) belongs to a cluster with other members than the configuration names")
+        }
+        return own.store == store ? .found(founders) : .rejoin(founders)
     }
 }

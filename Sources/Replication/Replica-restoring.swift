@@ -8,7 +8,7 @@ import Topology
 extension Shard {
     /// - Parameter recovered: what the node log held; nil for a group that is new here.
     func makeReplica(
-        _ group: GroupID, _ descriptor: GroupDescriptor, _ restored: RestoredLog, _ recovered: RecoveredGroup?
+        _ group: GroupID, _ founding: GroupDescriptor, _ restored: RestoredLog, _ recovered: RecoveredGroup?
     ) -> Replica {
         var restored = restored
         var state: GroupState? = group == .topology ? .topology(Topology()) : .queue(QueueMachine())
@@ -30,14 +30,21 @@ extension Shard {
             restored.mayVote = false
             restored.mayLead = false
         }
+        let note = recovered?.configuration.flatMap { try? ReplicaNote(decoding: $0) }
+        let log = TermLog(restored)
+        let configurations =
+            note?.configurations(base: restored.snapshotIndex) { log.term(at: $0) } ?? []
         let threshold = configuration.snapshotThreshold
         let replica = Replica(
-            group: group, descriptor: descriptor, node: node, restored: restored,
+            group: group, founding: founding, configurations: configurations, node: node, store: store,
+            restored: restored,
             locations: EntryLocations(
                 base: restored.snapshotIndex, retained: recovered?.retained ?? [],
                 entries: recovered?.usableEntries ?? []),
             snapshotThreshold: threshold + Int(random.next(below: UInt64(max(threshold, 1)))), now: now)
         if let state { put(state, at: restored.snapshotIndex, into: replica) } else { replica.isStateMissing = true }
+        // What is of no account now must not be there when a snapshot covers its index.
+        if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
         replica.transferredThrough = transferred
         replica.waitsForTransfer = waitsForTransfer
         // Before anything of what shows the loss can go.

@@ -8,9 +8,18 @@ import Raft
 /// the state machine. It is touched by its shard only.
 final class Replica {
     let group: GroupID
-    let descriptor: GroupDescriptor
+    /// The members at the group's creation.
+    let founding: GroupDescriptor
+    /// What configuration entries say, by index, as far as the core keeps them.
+    var descriptors: [LogIndex: GroupDescriptor]
+    /// The members now.
+    private(set) var descriptor: GroupDescriptor
+    /// The entry that `descriptor` came with.
+    private(set) var configurationIndex = LogIndex.zero
     /// The other members, in order.
-    let peers: [NodeID]
+    private(set) var peers: [NodeID]
+    private let node: NodeID
+    private let store: StoreID
     var raft: RaftCore
     /// The queue's state; nil for the topology group, whose state the shard holds.
     var queue: QueueMachine?
@@ -53,6 +62,12 @@ final class Replica {
     var damaged = DamagedEntries()
     /// Nothing but damaged entries keeps the replica from leading.
     var waitsForRepair = false
+    /// The note on the disk is not what it should be.
+    var isNoteStale = false
+    /// Leader only: its members are being changed.
+    var isReconciling = false
+    /// Leader only: its members are to be changed, once fewer groups are at it.
+    var awaitsReconciliation = false
 
     /// Leader only: when a follower last acknowledged something or nothing was outstanding.
     var lastProgress = Instant.zero
@@ -80,27 +95,64 @@ final class Replica {
     var isQueued = false
     var isActive = false
 
+    /// - Parameter configurations: as noted; those that count.
     init(
-        group: GroupID, descriptor: GroupDescriptor, node: NodeID, restored: RestoredLog, locations: EntryLocations,
-        snapshotThreshold: Int, now: Instant
+        group: GroupID, founding: GroupDescriptor, configurations: [ReplicaNote.Configuration], node: NodeID,
+        store: StoreID, restored: RestoredLog, locations: EntryLocations, snapshotThreshold: Int, now: Instant
     ) {
         self.group = group
-        self.descriptor = descriptor
-        self.peers = descriptor.members.map(\.node).filter { $0 != node }
+        self.founding = founding
+        self.node = node
+        self.store = store
+        self.descriptors = Dictionary(
+            configurations.map { ($0.index, $0.descriptor) }, uniquingKeysWith: { _, last in last })
+        self.descriptor = founding
+        self.peers = founding.members.map(\.node).filter { $0 != node }
+        var restored = restored
+        restored.configurations = configurations.map {
+            PlacedConfiguration(index: $0.index, configuration: $0.descriptor.configuration(for: node, store))
+        }
         self.raft = RaftCore(
-            id: node, group: group,
-            configuration: RaftConfiguration(voters: descriptor.members.map(\.node)), restored: restored)
+            id: node, group: group, configuration: founding.configuration(for: node, store), restored: restored)
         self.applied = restored.snapshotIndex
         self.tail = EntryTail(next: restored.lastIndex.next)
         self.locations = locations
         self.snapshotPolicy = SnapshotPolicy(threshold: snapshotThreshold, applied: restored.snapshotIndex)
         self.lastActivity = now
+        adoptConfiguration()
     }
+
+    /// Goes on by the configuration of the core.
+    func adoptConfiguration() {
+        configurationIndex = raft.configurationIndex
+        descriptor = descriptor(at: configurationIndex)
+        peers = descriptor.members.map(\.node).filter { $0 != node }
+        let oldest = raft.configurations[0].index
+        descriptors = descriptors.filter { $0.key >= oldest }
+    }
+
+    /// What the configuration entry at `index` says.
+    func descriptor(at index: LogIndex) -> GroupDescriptor { descriptors[index] ?? founding }
+
+    /// The members that are in force once the log is applied up to `index`, which is not below its base.
+    func descriptor(appliedThrough index: LogIndex) -> GroupDescriptor {
+        descriptor(at: raft.configuration(at: index).index)
+    }
+
+    /// The core's view of a descriptor.
+    func configuration(of descriptor: GroupDescriptor) -> RaftConfiguration {
+        descriptor.configuration(for: node, store)
+    }
+
+    /// Whether this replica is a voter of the configuration in force.
+    var isVoter: Bool { descriptor.member(node) == GroupDescriptor.Member(node: node, store: store) }
+    /// Nobody else votes.
+    var isAlone: Bool { isVoter && raft.configuration.voters.count == 1 }
 
     var isLeader: Bool { raft.role == .leader }
     /// A leader that has applied the no-op of its term knows everything that was ever confirmed.
     var isServing: Bool { isLeader && noop > .zero && applied >= noop }
-    var quorum: Int { descriptor.members.count / 2 + 1 }
+    var quorum: Int { raft.configuration.quorum }
 
     /// Leader only: the last index known to be durable at a follower.
     func match(of node: NodeID) -> LogIndex { raft.progress(of: node)?.match ?? .zero }

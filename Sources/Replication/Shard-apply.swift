@@ -106,5 +106,6 @@ extension Shard {
             performEffects(replica)
         }
         if replica.isLeader && entry.index == replica.noop { startServing(replica) }
+        if entry.header.kind == .configuration || entry.group == .topology { considerRejoined() }
     }
 }

@@ -101,6 +101,8 @@ extension Shard {
 
     /// The no-op of this term is applied: the machine knows everything that was ever confirmed.
     func startServing(_ replica: Replica) {
+        considerMembers(replica)
+        if replica.group == .topology { considerStores() }
         guard let machine = replica.queue else { return }
         replica.port?.caughtUp(machine: machine)
         proposeOwnCommands(replica)

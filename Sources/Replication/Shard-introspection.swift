@@ -15,6 +15,20 @@ package struct ReplicaState: Hashable, Sendable {
     package var applied: LogIndex
     /// It leads and has applied the no-op of its term.
     package var isServing: Bool
+    /// The entry that the configuration in force came with.
+    package var configurationIndex: LogIndex
+    /// A voter of it.
+    package var isVoter: Bool
+    /// The last entry on its disk.
+    package var durable: LogIndex
+    /// What it says counts: no records of it are lost or in doubt.
+    package var mayVote: Bool
+}
+
+/// Members of a group from an entry on.
+package struct GroupConfiguration: Hashable, Sendable {
+    package var index: LogIndex
+    package var descriptor: GroupDescriptor
 }
 
 // What a checker may look at, and the one switch that breaks a rule on purpose. Production calls none of it.
@@ -27,8 +41,36 @@ extension Shard {
         return ReplicaState(
             group: group, term: replica.raft.term, vote: replica.raft.vote, role: replica.raft.role,
             leader: replica.knownLeader, lastIndex: replica.raft.lastIndex, commit: replica.raft.commit,
-            applied: replica.applied, isServing: replica.isServing)
+            applied: replica.applied, isServing: replica.isServing, configurationIndex: replica.configurationIndex,
+            isVoter: replica.isVoter, durable: replica.raft.durableIndex, mayVote: replica.raft.mayVoteNow)
     }
+
+    /// The configurations of the group's log, ascending; the first is in force at its base, the last now.
+    package func configurations(of group: GroupID) -> [GroupConfiguration] {
+        guard let replica = replicas[group] else { return [] }
+        return replica.raft.configurations.map {
+            GroupConfiguration(index: $0.index, descriptor: replica.descriptor(at: $0.index))
+        }
+    }
+
+    /// Has the leader of a group let a member go, which it takes in again at once: for simulations of the machinery.
+    package func dismiss(_ member: NodeID, from group: GroupID) {
+        guard let replica = replicas[group], replica.isServing || replica.raft.bug == .changesBeforeBarrier,
+            replica.descriptor.member(member) != nil
+        else { return }
+        var next = replica.descriptor
+        next.members.removeAll { $0.node == member }
+        change(replica, to: next)
+        considerMembers(replica)
+    }
+
+    /// Puts a bug in; see `RaftBug`.
+    package func plant(_ bug: RaftBug) {
+        for group in groups { replicas[group]?.raft.bug = bug }
+    }
+
+    /// Takes any store of a node for the member, from now on.
+    package func takeAnyStore() { takesAnyStore = true }
 
     /// The term of an entry of the group's log; nil beyond the log.
     package func term(of group: GroupID, at index: LogIndex) -> Term? { replicas[group]?.raft.term(at: index) }
@@ -68,11 +110,6 @@ extension Shard {
 
     /// The queue's state machine.
     package func machine(of group: GroupID) -> QueueMachine? { replicas[group]?.queue }
-
-    /// Breaks the rule of the Raft paper's section 5.4.2 on every replica here; see `RaftBug`.
-    package func countEarlierTerms() {
-        for group in groups { replicas[group]?.raft.bug = .countsEarlierTerms }
-    }
 }
 
 /// One message of a peer payload, for a network that looks into what it carries.

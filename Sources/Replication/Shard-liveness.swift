@@ -13,18 +13,18 @@ extension Shard {
         self.now = now
         let node = identity.node
         guard peers[node] != nil else { return }
-        let known = clusterMembers.first { $0.node == node }
-        let isForeign = known.map { $0.store != identity.store } ?? false
-        if isForeign { output.events.append(.foreignStore(node: node, store: identity.store)) }
-        peers[node]?.isForeign = isForeign
+        peers[node]?.store = identity.store
+        peers[node]?.isForeign = false
         peers[node]?.isLinked = true
-        guard !isForeign else { return }
+        considerForeign(node)
+        guard !(peers[node]?.isForeign ?? true) else { return }
         // Whatever the last connection had too much of is gone.
         setBackedUp(node, false, now: now)
         for group in groups {
             guard let replica = replicas[group] else { continue }
             if replica.isServing { reconcileGateway(replica, node) }
-            guard replica.peers.contains(node) else { continue }
+            considerMembers(replica)
+            guard isMember(node, of: replica) || replica.knownLeader == node else { continue }
             retransmit(replica, to: node)
             if replica.isLeader {
                 activate(replica)
@@ -32,6 +32,7 @@ extension Shard {
                 scheduleFirstCampaign(replica)
             }
         }
+        considerStore(of: node)
         topologyPeerLinked(node)
     }
 
@@ -43,7 +44,7 @@ extension Shard {
         for group in groups {
             guard let replica = replicas[group] else { continue }
             replica.port?.linkReset(node)
-            guard replica.peers.contains(node) else { continue }
+            guard replica.peers.contains(node) || replica.knownLeader == node else { continue }
             replica.waitingAppends[node] = nil
             replica.windows[.follower(node)] = nil
             step(replica) { $0.peerReset(node, into: &$1) }
@@ -61,11 +62,12 @@ extension Shard {
         peers[node]?.mismatchSince = nil
         for group in groups {
             guard let replica = replicas[group] else { continue }
-            if replica.peers.contains(node) {
+            if replica.peers.contains(node) || replica.knownLeader == node {
                 if isNewProcess && replica.knownLeader == node { leaderSuspected(replica) }
                 if replica.knownLeader == nil && replica.campaignAt == nil { scheduleFirstCampaign(replica) }
             }
             if replica.isServing { reconcileGateway(replica, node) }
+            considerMembers(replica)
         }
     }
 
@@ -89,13 +91,22 @@ extension Shard {
     public func nodeStalled(now: Instant) {
         self.now = now
         for group in groups {
-            guard let replica = replicas[group], replica.isLeader, replica.peers.count > 0 else { continue }
+            guard let replica = replicas[group], replica.isLeader, !replica.isAlone else { continue }
             step(replica) { $0.quorumLost(into: &$1) }
         }
     }
 
     private func hearsMajority(_ replica: Replica) -> Bool {
-        1 + replica.peers.count { peers[$0]?.isUp ?? false } >= replica.quorum
+        upVoters(of: replica, among: replica.raft.configuration.voters) >= replica.quorum
+    }
+
+    /// How many of these voters are heard, on the stores that they are known with.
+    func upVoters(of replica: Replica, among voters: [NodeID]) -> Int {
+        voters.count { voter in
+            guard voter != node else { return true }
+            guard let peer = peers[voter], peer.isUp else { return false }
+            return peer.store == nil || isMember(voter, of: replica)
+        }
     }
 
     func leaderSuspected(_ replica: Replica) {
@@ -148,7 +159,7 @@ extension Shard {
                 continue
             }
             // A node that hands its leaderships over takes none, unless there is nobody else.
-            guard !isDraining || replica.peers.isEmpty else { continue }
+            guard !isDraining || replica.isAlone else { continue }
             // Without a majority in sight a campaign is noise; the next node that is heard sets it off.
             guard hearsMajority(replica) else { continue }
             budget -= 1
@@ -196,12 +207,16 @@ extension Shard {
         if replica.raft.hasUncommitted || replica.raft.hasPendingReads {
             stayActive(replica)
             // Nobody could do better than a voter that is alone with a slow disk.
-            guard now - replica.lastProgress < configuration.stallLimit || replica.peers.isEmpty else {
+            guard now - replica.lastProgress < configuration.stallLimit || replica.isAlone else {
                 step(replica) { $0.quorumLost(into: &$1) }
                 return
             }
         }
-        for peer in replica.peers where peers[peer]?.isLinked ?? false {
+        if replica.isReconciling {
+            stayActive(replica)
+            enqueue(replica)
+        }
+        for peer in replica.peers where isReachable(peer, of: replica) {
             guard replica.raft.awaitsReply(from: peer) else {
                 replica.heard[peer] = nil
                 continue
@@ -280,6 +295,12 @@ extension Shard {
         }
     }
 
+    /// A follower comes or goes while this node leads.
+    func toggleLedDigest(_ replica: Replica, _ peer: NodeID) {
+        digestsChanged = true
+        peers[peer]?.ledDigest ^= Shard.digest(replica.group, replica.knownTerm)
+    }
+
     private func inquire(of node: NodeID) {
         let believed = groups.compactMap { replicas[$0] }.filter { $0.knownLeader == node }
         outboxes[node]?.outbox.append(.leadershipInquiry, group: .topology, sizeHint: 16 * believed.count) { writer in
@@ -311,7 +332,7 @@ extension Shard {
             }
         }
         for group in groups {
-            guard let replica = replicas[group], replica.isLeader, replica.peers.contains(node) else { continue }
+            guard let replica = replicas[group], replica.isLeader, isMember(node, of: replica) else { continue }
             if !named.contains(group) { retransmit(replica, to: node) }
         }
     }
@@ -349,10 +370,10 @@ extension Shard {
     }
 
     /// Groups with other members that this node leads.
-    public var ledGroups: Int { groups.count { replicas[$0].map { $0.isLeader && !$0.peers.isEmpty } ?? false } }
+    public var ledGroups: Int { groups.count { replicas[$0].map { $0.isLeader && !$0.isAlone } ?? false } }
 
     private func bestSuccessor(of replica: Replica) -> NodeID? {
-        replica.peers.filter { (peers[$0]?.isUp ?? false) && (peers[$0]?.isLinked ?? false) }
+        replica.raft.configuration.voters.filter { $0 != node && isUp($0) && isReachable($0, of: replica) }
             .max { (replica.match(of: $0), $1) < (replica.match(of: $1), $0) }
     }
 }

@@ -22,6 +22,11 @@ extension Shard {
             barriers.add(.hardState(replica.group, state))
         }
         if let from = ready.truncateFrom { truncate(replica, from: from) }
+        if let range = ready.persist { takeConfigurations(in: incoming, range, replica) }
+        if replica.isNoteStale || replica.configurationIndex != replica.raft.configurationIndex {
+            if replica.isNoteStale { writeNote(replica) }
+            configurationChanged(replica)
+        }
         if let role = ready.role { roleChanged(replica, to: role) }
         if let noop = ready.noopAt {
             replica.noop = noop
@@ -90,6 +95,9 @@ extension Shard {
         replica.damaged.forget { $0 >= index }
         if replica.damaged.isEmpty { repairFinished(replica) }
         replica.windows.removeAll()
+        guard replica.descriptors.keys.contains(where: { $0 >= index }) else { return }
+        replica.descriptors = replica.descriptors.filter { $0.key < index }
+        replica.isNoteStale = true
     }
 
     // MARK: Sending
@@ -100,6 +108,8 @@ extension Shard {
 
     /// Sends an append with its entries, or after they have been read from disk. Appends to one follower stay in order.
     private func send(_ order: AppendOrder, of replica: Replica) {
+        // Another store than the member's would be sent the log for nothing.
+        guard isMember(order.to, of: replica) else { return }
         guard replica.waitingAppends[order.to]?.isEmpty ?? true else {
             replica.waitingAppends[order.to]?.append(order)
             return
@@ -226,6 +236,7 @@ extension Shard {
         replica.waitingAppends.removeAll()
         replica.outgoingSnapshot = nil
         replica.windows = replica.windows.filter { $0.key == .apply }
+        endReconciliation(replica)
         output.events.append(.steppedDown(replica.group, replica.raft.term))
         note(.steppedDown(replica.group, replica.raft.term))
     }
@@ -301,7 +312,9 @@ extension Shard {
         let (message, entries) = try Shard.decodeRaft(content, group: group)
         // A message for an unknown group never creates it; but its creation may be committed and not applied yet.
         if replicas[group] == nil { applyTopologySoon() }
-        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        guard let replica = replicas[group] else { return }
+        // Whoever asks may know newer members. What is answered counts only from those that this replica knows.
+        guard !message.isAnswer || isMember(node, of: replica) else { return }
         receive(message, entries, replica, from: node)
     }
 
@@ -319,10 +332,14 @@ extension Shard {
         } else if case .timeoutNow = message, replica.incomingSnapshot?.install != nil {
             return
         } else if case .appendReply = message {
-            replica.lastProgress = now
+            if replica.raft.configuration.voters.contains(node) { replica.lastProgress = now }
             replica.heard[node] = nil
+            if replica.isReconciling { enqueue(replica) }
         }
-        step(replica, incoming: entries) { $0.receive(message, from: node, into: &$1) }
+        let configurations = Shard.configurations(in: entries).map {
+            PlacedConfiguration(index: $0.index, configuration: replica.configuration(of: $0.descriptor))
+        }
+        step(replica, incoming: entries) { $0.receive(message, from: node, configurations: configurations, into: &$1) }
     }
 
     private static func decodeRaft(
@@ -347,11 +364,22 @@ extension Shard {
             guard entry.group == group, entry.index == append.prevIndex + UInt64(entries.count + 1),
                 entry.term == append.entriesTerm, entry.isIntact
             else { throw .invalid("appended entry") }
+            if entry.header.kind == .configuration { _ = try GroupDescriptor(decoding: entry.headers) }
             // A small entry must not keep a large payload alive while it is cached: deliveries may be in it, too.
             entries.append(entry.bytes.count * 4 < entry.bytes.heldByteCount ? entry.compacted() : entry)
             start += header.encodedLength
         }
         guard entries.count == Int(append.count) else { throw .invalid("append entry count") }
         return (message, entries)
+    }
+}
+
+extension RaftMessage {
+    /// Whether it is worth something to the receiver only if the sender is who it is taken for.
+    fileprivate var isAnswer: Bool {
+        switch self {
+        case .preVoteReply, .voteReply, .appendReply: true
+        case .preVote, .vote, .append, .timeoutNow, .leaderGone: false
+        }
     }
 }

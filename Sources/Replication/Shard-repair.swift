@@ -130,7 +130,7 @@ extension Shard {
             while !reader.isAtEnd { wanted.append((LogIndex(try reader.read()), Term(try reader.read()))) }
             return wanted
         }
-        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        guard let replica = replicas[group], isMember(node, of: replica) else { return }
         // What the log here has given up comes with a snapshot only.
         let base = replica.locations.base
         if replica.isLeader, wanted.contains(where: { $0.0 <= base && replica.locations[$0.0] == nil }) {
@@ -162,7 +162,7 @@ extension Shard {
     /// Entries come that this disk lost.
     func received(repair content: Bytes, group: GroupID, from node: NodeID) throws(DecodingFailure) {
         let entries = try SnapshotMessage.entries(in: content, group: group)
-        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        guard let replica = replicas[group] else { return }
         for entry in entries where replica.damaged.take(entry) {
             output.records.append(.entry(entry.compacted()))
         }

@@ -63,7 +63,7 @@ extension Shard {
     private func writeAnew(_ record: DamagedRecord, _ replica: Replica) {
         switch record.kind {
         case .groupCreated:
-            output.records.append(.groupCreated(group: replica.group, replica.descriptor.encoded()))
+            output.records.append(.groupCreated(group: replica.group, replica.founding.encoded()))
         case .configuration: writeNote(replica)
         case .snapshot:
             // A replica that could not read it at the start has nothing to put in its place: a leader's snapshot will.

@@ -64,7 +64,9 @@ extension Shard {
     }
 
     func runTopologyTimeouts() {
+        guard topologyRequests.nextDeadline <= now else { return }
         while let counter = topologyRequests.popExpired(now: now) { output.topologyExpired.append(counter) }
+        considerStores()
     }
 
     // MARK: Applying
@@ -86,6 +88,7 @@ extension Shard {
             guard let group = record.group else { return }
             tellGroupGone(group)
             removeReplica(group, at: index)
+        case .storeReplaced(let node, let store): storeReplaced(of: node, by: store)
         default:
             break
         }
@@ -93,13 +96,20 @@ extension Shard {
 
     /// Creates the replica of a queue that has one here and is not here yet.
     private func host(_ record: QueueRecord) {
-        guard let group = record.group, case .quorum(let members, let preferred) = record.placement,
-            replicas[group] == nil, !removedGroups.contains(group)
+        guard let group = record.group, case .quorum(let nodes, let preferred) = record.placement,
+            nodes.contains(node), replicas[group] == nil, !removedGroups.contains(group),
+            // At the start the disk has its say first.
+            replicas[.topology] != nil
         else { return }
-        let stores = clusterMembers
-        createReplica(
-            group,
-            GroupDescriptor(members: stores.filter { members.contains($0.node) }, preferredLeader: preferred))
+        // The same on every node, whenever it hears of the queue. Of a node that was not registered then, nor replaced
+        // since, the founding store is meant.
+        let members = nodes.compactMap { node in
+            (topology.store(of: node, at: group) ?? founders.first { $0.node == node }?.store).map {
+                GroupDescriptor.Member(node: node, store: $0)
+            }
+        }
+        guard (1...RaftLimits.voters).contains(members.count) else { return }
+        createReplica(group, GroupDescriptor(members: members, preferredLeader: preferred))
     }
 
     func hostQueues(of topology: Topology) {
@@ -111,8 +121,13 @@ extension Shard {
     /// The metadata's snapshot at `index`, another node's mostly, takes the place of the metadata here.
     func replaceTopology(by newer: Topology, at index: LogIndex) {
         let changes = topology.changes(to: newer)
+        let older = topology
         topology = newer
         for change in changes { perform(change, at: index) }
+        for peer in [node] + peerNodes {
+            let before = older.store(of: peer) ?? founders.first { $0.node == peer }?.store
+            if let before, let store = newer.store(of: peer), store != before { storeReplaced(of: peer, by: store) }
+        }
         // What was asked for here may be in the snapshot, and then no entry will answer it. Asked once more, the leader
         // says that it is so.
         if !topologyRequests.isEmpty { forward(topologyRequests.encoded) }

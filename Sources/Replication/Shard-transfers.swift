@@ -10,10 +10,11 @@ extension Shard {
 
     func received(snapshot content: Bytes, group: GroupID, from node: NodeID) throws(DecodingFailure) {
         let message = try SnapshotMessage(decoding: content, group: group)
-        guard let replica = replicas[group], replica.peers.contains(node) else { return }
+        guard let replica = replicas[group] else { return }
         switch message {
         case .offer(let offer): received(offer, replica, from: node)
-        case .request(let name, let after, let offset): answer(replica, name, after: after, offset: offset, to: node)
+        case .request(let name, let after, let offset):
+            if isMember(node, of: replica) { answer(replica, name, after: after, offset: offset, to: node) }
         case .entries(let name, let after, let through, let entries):
             received(entries, name, after: after, through: through, replica, from: node)
         case .chunk(let name, let offset, let bytes): received(bytes, name, offset: offset, replica, from: node)
@@ -36,16 +37,19 @@ extension Shard {
         return false
     }
 
-    /// Raft says that the follower needs what the log does not hold.
+    /// Raft says that the follower needs what the log does not hold. A new leader may need it first, to commit anything
+    /// in its term at all, so it does not wait for that.
     func offerSnapshot(_ replica: Replica, to node: NodeID) {
-        guard replica.isServing else { return }
+        guard replica.isLeader, isMember(node, of: replica) else { return }
         if !isSendingSnapshot(replica) {
             // Whoever takes it must find its continuation here.
             guard replica.applied < replica.locations.end, replica.applied >= replica.locations.base,
                 let term = replica.raft.term(at: replica.applied), let state = state(of: replica)
             else { return }
             let name = SnapshotName(index: replica.applied, term: term)
-            replica.outgoingSnapshot = OutgoingSnapshot(name: name, live: state.liveIndices, lastProgress: now)
+            replica.outgoingSnapshot = OutgoingSnapshot(
+                name: name, live: state.liveIndices, configuration: configuration(of: replica, at: name.index),
+                lastProgress: now)
             work(.encode(state), size: state.approximateSize, for: .offer(name), replica)
         }
         guard let outgoing = replica.outgoingSnapshot else { return }
@@ -54,8 +58,16 @@ extension Shard {
             return
         }
         let offer = SnapshotOffer(
-            name: outgoing.name, leaderTerm: replica.raft.term, byteCount: state.count, live: outgoing.live)
+            name: outgoing.name, leaderTerm: replica.raft.term, byteCount: state.count, live: outgoing.live,
+            configuration: outgoing.configuration)
         send(.offer(offer), to: node, of: replica, sizeHint: 64 + 8 * offer.live.count)
+    }
+
+    /// The members at a snapshot's index, when an entry brought them.
+    private func configuration(of replica: Replica, at index: LogIndex) -> SnapshotOffer.Configuration? {
+        let placed = replica.raft.configuration(at: index)
+        guard placed.index > .zero, let descriptor = replica.descriptors[placed.index] else { return nil }
+        return SnapshotOffer.Configuration(index: placed.index, descriptor: descriptor)
     }
 
     /// The state of a snapshot that followers wait for is encoded.
@@ -254,15 +266,17 @@ extension Shard {
         let live = liveEntries(of: incoming, replica)
         let keepsSuffix = replica.raft.keepsSuffix(afterSnapshotAt: name.index, term: name.term)
         if !keepsSuffix { output.records.append(.truncate(group: replica.group, from: name.index.next)) }
+        incoming.install = SnapshotInstall(
+            leader: node, leaderTerm: leaderTerm, state: state, live: live, keepsSuffix: keepsSuffix)
+        incoming.isDecoding = false
+        replica.incomingSnapshot = incoming
+        // The members at the snapshot's index are there before it counts.
+        if incoming.configuration != nil || !replica.descriptors.isEmpty { writeNote(replica) }
         let bytes = incoming.state
         writeSnapshot(
             SnapshotMark(
                 group: replica.group, index: name.index, term: name.term, byteCount: bytes.count,
                 live: Shard.ranges(live.map(\.index))), bytes)
-        incoming.install = SnapshotInstall(
-            leader: node, leaderTerm: leaderTerm, state: state, live: live, keepsSuffix: keepsSuffix)
-        incoming.isDecoding = false
-        replica.incomingSnapshot = incoming
         barriers.add(.installation(replica.group))
     }
 
@@ -304,10 +318,18 @@ extension Shard {
 
     /// A leader's snapshot is durable and current.
     func installDurable(_ replica: Replica) {
-        guard let name = replica.incomingSnapshot?.name, let install = replica.incomingSnapshot?.install else { return }
+        guard let incoming = replica.incomingSnapshot, let install = incoming.install else { return }
+        let name = incoming.name
+        if let configuration = incoming.configuration {
+            replica.descriptors[configuration.index] = configuration.descriptor
+        }
+        let placed = PlacedConfiguration(
+            index: incoming.configuration?.index ?? .zero,
+            configuration: replica.configuration(of: incoming.configuration?.descriptor ?? replica.founding))
         step(replica) {
             $0.installSnapshot(
-                index: name.index, term: name.term, leaderTerm: install.leaderTerm, from: install.leader, into: &$1)
+                index: name.index, term: name.term, configuration: placed, leaderTerm: install.leaderTerm,
+                from: install.leader, into: &$1)
         }
         // A campaign that fell due meanwhile was passed over.
         if replica.knownLeader == nil && replica.campaignAt == nil { scheduleFirstCampaign(replica) }
@@ -333,6 +355,7 @@ extension Shard {
         guard let incoming = replica.incomingSnapshot, let install = incoming.install else { return }
         let index = incoming.name.index
         replica.incomingSnapshot = nil
+        takeConfiguration(of: incoming, keepsSuffix: install.keepsSuffix, replica)
         release(
             replica.locations.install(through: index, live: install.live, keepsSuffix: install.keepsSuffix)
                 + incoming.received.filter { install.live.place(of: $0) == nil })
@@ -348,6 +371,16 @@ extension Shard {
         if replica.damaged.isEmpty { repairFinished(replica) }
         output.events.append(.snapshotInstalled(replica.group, index, from: install.leader))
         enqueue(replica)
+        considerRejoined()
+    }
+
+    /// The members at an installed snapshot's index take the place of all that were noted up to there.
+    private func takeConfiguration(of incoming: IncomingSnapshot, keepsSuffix: Bool, _ replica: Replica) {
+        guard incoming.configuration != nil || !replica.descriptors.isEmpty else { return }
+        replica.descriptors = replica.descriptors.filter { keepsSuffix && $0.key > incoming.name.index }
+        if let placed = incoming.configuration { replica.descriptors[placed.index] = placed.descriptor }
+        configurationChanged(replica)
+        writeNote(replica)
     }
 
     /// Makes a snapshot's state the replica's.
@@ -358,11 +391,6 @@ extension Shard {
         case .queue(let machine): replica.queue = machine
         case .topology(let topology): replaceTopology(by: topology, at: index)
         }
-    }
-
-    func writeNote(_ replica: Replica) {
-        let note = ReplicaNote(transferredThrough: replica.transferredThrough)
-        output.records.append(.configuration(group: replica.group, note.encoded()))
     }
 
     /// Everything up to where transfers have written is committed: whatever came with them is the log's own.

@@ -75,6 +75,15 @@ public final class Shard {
     /// What lately became of the peers and of this node's leaderships.
     public internal(set) var journal = EventJournal()
     var leaderless = LeaderlessGroups()
+    /// Groups of whose configurations this replica is no voter.
+    var outsiders: Set<GroupID> = []
+    /// This node came back without its data, and has not everything again.
+    var rejoiningSince: Instant?
+    /// Groups whose members are being changed by this node, and those that wait for their turn.
+    var reconciling = 0
+    var awaitingReconciliation = Ring<GroupID>()
+    /// A bug on purpose, for the simulator to find: any store of a node is taken for the member.
+    var takesAnyStore = false
     /// The time of the current input.
     var now = Instant.zero
     var wall = WallTime.zero
@@ -106,19 +115,26 @@ public final class Shard {
             outboxes[peer] = OutboxBox()
         }
         for group in recovered.groups { restore(group) }
+        if let replica = replicas[.topology], !replica.isVoter { rejoiningSince = now }
         removeDeleted()
         // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
         hostQueues(of: topology)
     }
 
-    /// The members of the topology group; empty before the cluster is founded.
-    public var clusterMembers: [GroupDescriptor.Member] { replicas[.topology]?.descriptor.members ?? [] }
+    /// The members that founded the cluster; empty before that.
+    public var founders: [GroupDescriptor.Member] { replicas[.topology]?.founding.members ?? [] }
+
+    /// The data directory that the cluster knows a node with, as far as this node knows.
+    public func clusterStore(of node: NodeID) -> StoreID? {
+        topology.store(of: node) ?? founders.first { $0.node == node }?.store
+    }
 
     // MARK: Replicas
 
     func addReplica(_ replica: Replica) {
         replicas[replica.group] = replica
         groups.insert(replica.group, at: place(of: replica.group))
+        if !replica.isVoter { outsiders.insert(replica.group) }
     }
 
     /// Where a group stands among the groups, or belongs. Mostly a new one comes last.
@@ -134,17 +150,20 @@ public final class Shard {
     }
 
     private func restore(_ recovered: RecoveredGroup) {
-        guard let created = recovered.created, let descriptor = try? GroupDescriptor(decoding: created) else {
+        guard let created = recovered.created, let founding = try? GroupDescriptor(decoding: created) else {
             undescribed[recovered.group] = recovered
             return
         }
-        let replica = makeReplica(recovered.group, descriptor, RestoredLog(recovered), recovered)
+        let replica = makeReplica(recovered.group, founding, RestoredLog(recovered), recovered)
         addReplica(replica)
         noteLeaderless(replica)
+        if replica.isNoteStale { writeNote(replica) }
         scheduleFirstCampaign(replica)
     }
 
-    /// Founds the cluster: creates the topology group. Called once, when `Formation` says so.
+    /// Creates the topology group. Called once, when `Formation` says so: to found the cluster, or on an empty store in
+    /// the place of a founder's.
+    /// - Parameter members: the founders.
     public func found(members: [GroupDescriptor.Member], now: Instant) {
         self.now = now
         guard replicas[.topology] == nil, let first = members.map(\.node).min() else { return }
@@ -152,18 +171,19 @@ public final class Shard {
     }
 
     /// Creates a replica, with an empty log unless the disk held one. The record of its creation precedes everything it
-    /// will ever write.
-    func createReplica(_ group: GroupID, _ descriptor: GroupDescriptor) {
-        guard replicas[group] == nil, descriptor.members.contains(where: { $0.node == node && $0.store == store })
-        else { return }
+    /// will ever write. Where another store of this node is the member, it waits for a leader to take it in.
+    func createReplica(_ group: GroupID, _ founding: GroupDescriptor) {
+        guard replicas[group] == nil else { return }
         let known = undescribed.removeValue(forKey: group)
         // An empty log in a store that lost records may be what is left of a full one: no vote may come of it.
         let restored = known.map { RestoredLog($0) } ?? RestoredLog(mayVote: mayVote, mayLead: mayVote)
-        let replica = makeReplica(group, descriptor, restored, known)
+        let replica = makeReplica(group, founding, restored, known)
         addReplica(replica)
-        output.records.append(.groupCreated(group: group, descriptor.encoded()))
+        output.records.append(.groupCreated(group: group, founding.encoded()))
         output.events.append(.replicaCreated(group))
-        if descriptor.preferredLeader == node {
+        if replica.isNoteStale { writeNote(replica) }
+        if group == .topology && !replica.isVoter { rejoiningSince = now }
+        if replica.isVoter && founding.preferredLeader == node {
             campaignAtOnce(replica)
         } else {
             scheduleFirstCampaign(replica)
@@ -175,6 +195,8 @@ public final class Shard {
     func removeReplica(_ group: GroupID, at index: LogIndex) {
         guard let replica = replicas.removeValue(forKey: group) else { return }
         for context in replica.statusContexts { statusReads[context] = nil }
+        outsiders.remove(group)
+        endReconciliation(replica)
         setLeader(of: replica, from: replica.knownLeader, to: nil)
         noteLed(replica)
         while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
@@ -231,6 +253,7 @@ public final class Shard {
             replica.isQueued = false
             apply(replica, budget: &budget)
             propose(replica)
+            if replica.isReconciling { reconcile(replica) }
             answerStatusReads(replica)
             flushPort(replica)
             // Every node waits for its copy of the topology, so its followers learn of a commit at once.
@@ -314,7 +337,9 @@ struct PeerState {
     var incarnation: Incarnation?
     /// When it was last given up.
     var lostAt = Instant.zero
-    /// Its store is not the member that the cluster knows: nothing it says counts.
+    /// Of its newest data connection; nil before there was one.
+    var store: StoreID?
+    /// Its store was replaced by another: nothing it says counts.
     var isForeign = false
     /// When a difference between its digest and ours was first seen.
     var mismatchSince: Instant?

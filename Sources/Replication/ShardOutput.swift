@@ -55,7 +55,14 @@ public enum ShardEvent: Equatable, Sendable {
     case becameLeader(GroupID, Term)
     case steppedDown(GroupID, Term)
     case malformedMessage(from: NodeID, String)
+    /// A peer is on a store in whose place another has come.
     case foreignStore(node: NodeID, store: StoreID)
+    /// A node lost its data directory; the cluster knows it with another from now on.
+    case storeReplaced(node: NodeID, by: StoreID)
+    /// Another configuration of the group's members is in force, from the entry at this index on.
+    case membersChanged(GroupID, LogIndex)
+    /// This node lost its data directory and has everything again.
+    case rejoined(queues: Int, after: Interval)
     case replicaCreated(GroupID)
     case replicaRemoved(GroupID)
     case readFailed(GroupID, String)

@@ -7,7 +7,8 @@ package import Primitives
 /// Layout, little-endian: u8 kind, u64 index and u64 term of the snapshot, then what the case says.
 package enum SnapshotMessage: Sendable {
     /// Leader: there is a snapshot. u64 term of the leader, u64 byte count, then the live ranges: varint count, and for
-    /// each varint distance from the end of the one before and varint length - 1.
+    /// each varint distance from the end of the one before and varint length - 1; then, when an entry brought the
+    /// members at the snapshot's index, u64 index of the entry and the descriptor, length-prefixed.
     case offer(SnapshotOffer)
     /// Follower: send the live entries above `after`, or, when there are none, the state's bytes from `offset` on.
     /// u64 after, u64 offset.
@@ -39,12 +40,29 @@ package struct SnapshotOffer: Hashable, Sendable {
     package var byteCount: Int
     /// The entries at or below the snapshot's index that are still needed; ascending and disjoint.
     package var live: [ClosedRange<LogIndex>]
+    /// The members at the snapshot's index; nil for those that the group was created with.
+    package var configuration: Configuration?
 
-    package init(name: SnapshotName, leaderTerm: Term, byteCount: Int, live: [ClosedRange<LogIndex>]) {
+    /// Members and the entry that brought them.
+    package struct Configuration: Hashable, Sendable {
+        package var index: LogIndex
+        package var descriptor: GroupDescriptor
+
+        package init(index: LogIndex, descriptor: GroupDescriptor) {
+            self.index = index
+            self.descriptor = descriptor
+        }
+    }
+
+    package init(
+        name: SnapshotName, leaderTerm: Term, byteCount: Int, live: [ClosedRange<LogIndex>],
+        configuration: Configuration? = nil
+    ) {
         self.name = name
         self.leaderTerm = leaderTerm
         self.byteCount = byteCount
         self.live = live
+        self.configuration = configuration
     }
 }
 
@@ -68,6 +86,10 @@ extension SnapshotMessage {
                 writer.writeVarint(range.lowerBound - end)
                 writer.writeVarint(range.upperBound - range.lowerBound)
                 end = range.upperBound
+            }
+            if let configuration = offer.configuration {
+                writer.write(configuration.index.rawValue)
+                writer.writeLengthPrefixed(configuration.descriptor.encoded())
             }
         case .request(let name, let after, let offset):
             SnapshotMessage.head(.request, name, into: &writer)
@@ -119,7 +141,9 @@ extension SnapshotMessage {
             let byteCount = Int(clamping: try reader.read(UInt64.self))
             guard byteCount <= GroupState.compressedLimit else { throw .invalid("snapshot size") }
             let live = try SnapshotMessage.ranges(&reader, through: name.index)
-            self = .offer(SnapshotOffer(name: name, leaderTerm: term, byteCount: byteCount, live: live))
+            var offer = SnapshotOffer(name: name, leaderTerm: term, byteCount: byteCount, live: live)
+            if !reader.isAtEnd { offer.configuration = try SnapshotMessage.configuration(&reader, upTo: name.index) }
+            self = .offer(offer)
         case .request:
             let after = LogIndex(try reader.read())
             let offset = Int(clamping: try reader.read(UInt64.self))
@@ -130,6 +154,14 @@ extension SnapshotMessage {
         case .chunk:
             self = .chunk(name, offset: Int(clamping: try reader.read(UInt64.self)), Bytes())
         }
+    }
+
+    private static func configuration(
+        _ reader: inout ByteReader, upTo last: LogIndex
+    ) throws(DecodingFailure) -> SnapshotOffer.Configuration {
+        let index = LogIndex(try reader.read())
+        guard index > .zero, index <= last else { throw .invalid("configuration index") }
+        return SnapshotOffer.Configuration(index: index, descriptor: try GroupDescriptor(lengthPrefixed: &reader))
     }
 
     private static func ranges(

@@ -8,6 +8,8 @@ struct OutgoingSnapshot {
     /// The state, compressed; nil while it is being encoded.
     var state: Bytes?
     let live: [ClosedRange<LogIndex>]
+    /// The members at its index, when an entry brought them.
+    let configuration: SnapshotOffer.Configuration?
     /// When a follower last asked for a part that it had not asked for before.
     var lastProgress: Instant
     /// Followers to whom it is offered once it is encoded.
@@ -25,9 +27,13 @@ struct OutgoingSnapshot {
     /// Nobody gets any further after this: the log is not kept for them.
     static let patience = Interval.seconds(5)
 
-    init(name: SnapshotName, live: [ClosedRange<LogIndex>], lastProgress: Instant) {
+    init(
+        name: SnapshotName, live: [ClosedRange<LogIndex>], configuration: SnapshotOffer.Configuration?,
+        lastProgress: Instant
+    ) {
         self.name = name
         self.live = live
+        self.configuration = configuration
         self.lastProgress = lastProgress
     }
 
@@ -44,6 +50,8 @@ struct IncomingSnapshot {
     let name: SnapshotName
     let byteCount: Int
     let live: [ClosedRange<LogIndex>]
+    /// The members at its index, when an entry brought them.
+    let configuration: SnapshotOffer.Configuration?
     /// The live entries up to here are on this disk, or not needed any more.
     var through: LogIndex
     /// Of them those that came with the snapshot, or an earlier one; ascending, durable.
@@ -64,6 +72,7 @@ struct IncomingSnapshot {
         name = offer.name
         byteCount = offer.byteCount
         live = offer.live
+        configuration = offer.configuration
         through = after
     }
 

@@ -16,7 +16,7 @@ final class Checker {
     struct Ballot: Hashable {
         var group: GroupID
         var term: Term
-        var voter: NodeID
+        var voter: StoreID
     }
 
     struct EntryName: Hashable {
@@ -50,6 +50,10 @@ final class Checker {
     unowned let simulation: Simulation
     var leaders: [GroupTerm: NodeID] = [:]
     var votes: [Ballot: NodeID] = [:]
+    /// The highest index acknowledged by a store, as far as it counts.
+    var acknowledgements: [Acknowledger: LogIndex] = [:]
+    /// The members that committed entries brought, by group, ascending.
+    var configurations: [GroupID: [GroupConfiguration]] = [:]
     var entries: [EntryName: (checksum: UInt32, previous: Term?)] = [:]
     var promises: [Replica: Promise] = [:]
     /// Per group, from index 1.
@@ -108,7 +112,7 @@ final class Checker {
             if found.term < promise.term {
                 fail("durable ⊇ acknowledged", "\(node) spoke in \(promise.term) of \(group), recovered \(found.term)")
             }
-            if let vote = votes[Ballot(group: group, term: found.term, voter: node)], found.vote != vote {
+            if let vote = votes[Ballot(group: group, term: found.term, voter: store.storeID)], found.vote != vote {
                 fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
             }
             // Entries of an interrupted transfer may have taken the place of others: then the replica does not vote.
@@ -140,7 +144,7 @@ final class Checker {
         return try? Topology(snapshot: state)
     }
 
-    private func forgetPromises(of node: NodeID) {
+    func forgetPromises(of node: NodeID) {
         for (group, _) in promisesOf(node) { promises[Replica(node: node, group: group)] = nil }
     }
 
@@ -159,6 +163,9 @@ final class Checker {
             switch record {
             case .entry(let entry): appended(process, entry, isCertain: truncated[entry.group] == nil)
             case .truncate(let group, let from):
+                if seen[Replica(node: process.node, group: group)]?.configurationIndex ?? .zero >= from {
+                    simulation.coverage.add(.truncatedConfiguration)
+                }
                 lowerPromise(Replica(node: process.node, group: group), below: from)
             case .groupRemoved(let group, _): forget(group, at: process.node)
             default: break
@@ -201,12 +208,23 @@ final class Checker {
             repairs += 1
             simulation.coverage.add(.repairedEntry)
         case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
+        case .storeReplaced(let node, let store):
+            simulation.trace.tell("\(process.node) knows \(node) with \(store)")
+        case .membersChanged(let group, let index):
+            simulation.trace.tell("\(process.node) has other members of \(group) from \(index) on")
+        case .rejoined(let queues, let time):
+            simulation.coverage.add(.rejoin)
+            simulation.trace.tell("\(process.node) has \(queues) queues again after \(time)")
         case .snapshotRefused(let group, let from, let reason):
             fail("snapshot", "\(process.node) in \(group) got from \(from): \(reason)")
         case .snapshotTooLarge(let group): fail("snapshot", "\(process.node): the state of \(group) is too large")
         case .snapshotUnreadable(let group, let reason): fail("snapshot", "\(process.node) in \(group): \(reason)")
         case .snapshotTaken: snapshots.taken += 1
-        case .snapshotInstalled: snapshots.installed += 1
+        case .snapshotInstalled(let group, _, _):
+            snapshots.installed += 1
+            if process.shard.configurations(of: group).first?.index ?? .zero > .zero {
+                simulation.coverage.add(.installedConfiguration)
+            }
         case .recordDamaged(let record): simulation.trace.tell("\(process.node) writes \(record) again")
         case .steppedDown, .replicaCreated, .replicaRemoved: break
         }
@@ -262,13 +280,14 @@ final class Checker {
         case .preVote, .preVoteReply: break
         case .vote(let vote):
             revealed = vote.term
-            voted(item.group, vote.term, voter: process.node, for: process.node)
+            voted(item.group, vote.term, voter: process, for: process.node)
         case .voteReply(let reply):
             revealed = reply.term
-            if reply.isGranted { voted(item.group, reply.term, voter: process.node, for: node) }
+            if reply.isGranted { voted(item.group, reply.term, voter: process, for: node) }
         case .append(let append): revealed = append.term
         case .appendReply(let reply):
             revealed = reply.term
+            acknowledged(reply, by: process, in: item.group)
             let isThere = truncated.map { reply.index < $0 } ?? true
             if reply.isAccepted, isThere, reply.index > promises[replica]?.acknowledged ?? .zero,
                 let term = process.shard.term(of: item.group, at: reply.index)
@@ -281,10 +300,10 @@ final class Checker {
         if revealed > promises[replica]?.term ?? .zero { promises[replica, default: Promise()].term = revealed }
     }
 
-    private func voted(_ group: GroupID, _ term: Term, voter: NodeID, for candidate: NodeID) {
-        let ballot = Ballot(group: group, term: term, voter: voter)
+    private func voted(_ group: GroupID, _ term: Term, voter: SimulatedProcess, for candidate: NodeID) {
+        let ballot = Ballot(group: group, term: term, voter: voter.shard.store)
         if let known = votes[ballot], known != candidate {
-            fail("vote uniqueness", "\(voter) voted for \(known) and for \(candidate) in \(term) of \(group)")
+            fail("vote uniqueness", "\(voter.node) voted for \(known) and for \(candidate) in \(term) of \(group)")
         }
         votes[ballot] = candidate
     }
@@ -298,7 +317,8 @@ final class Checker {
         }
         leaders[name] = process.node
         // A group that was deleted in the same tick has no log any more.
-        guard process.shard.replicaState(of: group) != nil else { return }
+        guard let state = process.shard.replicaState(of: group) else { return }
+        checkElection(process, state, in: term)
         let base = Int(process.shard.base(of: group).rawValue)
         for (place, entry) in (committed[group] ?? []).enumerated() where place >= base && entry.seenIn < term {
             let index = LogIndex(UInt64(place) + 1)
@@ -337,6 +357,7 @@ final class Checker {
         {
             simulation.leaderAdvanced(process, isFirstCommit: true)
         }
+        if let before { checkCommit(process, state, from: before) }
         if state.applied > state.commit { fail("apply after commit", "\(process.node) in \(group)") }
         var list: [Committed] = []
         swap(&list, &committed[group, default: []])
@@ -367,6 +388,7 @@ final class Checker {
             index = index.next
         }
         committed[group] = list
+        checkConfigurations(process, state, from: before)
     }
 
     private func applied(
@@ -416,33 +438,5 @@ final class Checker {
         if entry.index.rawValue % 256 == 0 { model.compareAll() }
         if let fault = model.fault { fail(fault.invariant, fault.detail) }
         models[group] = model
-    }
-
-    /// Compares the states of replicas that have applied the same entries.
-    func compareStates() {
-        for process in simulation.processes {
-            for group in process.shard.replicaGroups {
-                guard let state = process.shard.replicaState(of: group) else { continue }
-                if group == .topology {
-                    if state.applied == topologyApplied, state.applied > .zero,
-                        Checker.digest(process.shard.topology) != Checker.digest(topology)
-                    {
-                        fail("equal states", "the topology of \(process.node) differs at \(state.applied)")
-                    }
-                } else if let index = process.shard.missingEntry(of: group) {
-                    fail("live entries", "\(process.node) needs \(index) of \(group) and does not have it")
-                } else if let model = models[group], model.applied == state.applied,
-                    let machine = process.shard.machine(of: group), machine.stateHash() != model.machine.stateHash()
-                {
-                    fail("equal states", "\(group) of \(process.node) differs at \(state.applied)")
-                }
-            }
-        }
-    }
-
-    private static func digest(_ topology: Topology) -> UInt32 {
-        var writer = ByteWriter(capacity: 4_096)
-        topology.encodeSnapshot(into: &writer)
-        return CRC32C.checksum(writer.take())
     }
 }

@@ -21,6 +21,12 @@ public enum CoveragePoint: String, CaseIterable, Sendable {
     case fullDisk = "writes that a full disk refused"
     case refusedSegment = "segments that a full disk refused"
     case healedNode = "damaged nodes that became whole"
+    case diskLoss = "disks lost"
+    case rejoin = "nodes that had everything again after that"
+    case configurationChange = "configurations committed"
+    case promotion = "learners made voters"
+    case truncatedConfiguration = "configurations truncated"
+    case installedConfiguration = "configurations that came with a snapshot"
 }
 
 /// How often rare paths were reached.

@@ -31,6 +31,10 @@ struct FaultPlan {
     var damageWeights: [UInt64] = []
     /// A disk takes no more than what it has.
     var fullDisk: Interval?
+    /// A disk is lost, with everything on it, and another takes its place.
+    var diskLoss: Interval?
+    /// A member of a group is let go, and taken in again.
+    var dismissal: Interval?
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
     var leaderHunt: UInt64 = 0
     /// New leaders are muted, and hit at their first commit.
@@ -54,7 +58,7 @@ struct FaultPlan {
     /// Mean time between two client operations of one node.
     var operation = Interval.milliseconds(25)
 
-    init(_ random: inout SeededRandom) {
+    init(_ random: inout SeededRandom, plant: PlantedBug?) {
         func maybe(_ chance: UInt64, _ low: UInt64, _ high: UInt64) -> Interval? {
             let value = Interval.milliseconds(low + random.next(below: high - low))
             return random.next(below: 100) < chance ? value : nil
@@ -97,5 +101,13 @@ struct FaultPlan {
         powerLoss = maybe(40, 1_000, 8_000)
         fullDisk = maybe(40, 2_000, 12_000)
         if random.oneIn(3) { shard.backlogLimit = 4_096 << random.next(below: 8) }
+        diskLoss = maybe(40, 1_000, 10_000)
+        dismissal = maybe(40, 200, 4_000)
+        switch plant {
+        case .emptyStoreVotes: diskLoss = diskLoss ?? .seconds(2)
+        case .changeBeforeBarrier, .twoChangesAtOnce, .learnerCounts, .removedLeaderCountsItself:
+            dismissal = dismissal ?? .milliseconds(500)
+        default: break
+        }
     }
 }

@@ -83,8 +83,8 @@ final class SimulatedProcess {
             node: node, peers: peers, recovered: recovered, configuration: simulation.plan.shard,
             seed: self.random.next(), now: now)
         liveness = NodeLiveness(configuration: LivenessConfiguration(), nodes: peers, now: now)
-        bootstrap = StoreReport(members: shard.clusterMembers).encoded()
-        if shard.clusterMembers.isEmpty {
+        bootstrap = StoreReport(members: shard.founders).encoded()
+        if shard.founders.isEmpty {
             formation = Formation(node: node, store: recovered.storeID, configured: peers + [node])
         }
         gateway = SimulatedGateway(self, random: SeededRandom(seed: self.random.next()))
@@ -183,7 +183,8 @@ final class SimulatedProcess {
         for _ in 0..<4 {
             needsFlush = false
             gateway.flush()
-            if simulation.plant == .commitOldTermByCounting { shard.countEarlierTerms() }
+            if let bug = simulation.plant?.raftBug { shard.plant(bug) }
+            if simulation.plant == .emptyStoreVotes { shard.takeAnyStore() }
             let output = shard.flush(now: now, wall: wall)
             simulation.checker.observe(self, output)
             perform(output)
@@ -272,7 +273,7 @@ final class SimulatedProcess {
         switch decision {
         case .wait: break
         case .refuse(let reason): simulation.fail("formation", "\(node) refuses to start: \(reason)")
-        case .found(let members):
+        case .found(let members), .rejoin(let members):
             formation = nil
             shard.found(members: members, now: now)
             bootstrap = StoreReport(members: members).encoded()

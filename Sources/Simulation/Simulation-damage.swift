@@ -7,8 +7,9 @@ import Replication
 extension Simulation {
     func beginDamage() {
         chain(plan.damage) { [unowned self] in damage(damagedNode) }
-        chain(plan.damage == nil ? nil : .seconds(3)) { [unowned self] in
-            guard lostNode == nil, isWhole(damagedNode) else { return }
+        chain(plan.diskLoss) { [unowned self] in loseDisk() }
+        chain(plan.damage == nil && plan.diskLoss == nil ? nil : .seconds(3)) { [unowned self] in
+            guard lostNode == nil, votesEverywhere(damagedNode), isWhole(damagedNode) else { return }
             if suspects.contains(damagedNode) { coverage.add(.healedNode) }
             damagedNode = anyNode
         }
@@ -32,6 +33,27 @@ extension Simulation {
             }
         }
         chain(plan.fullDisk) { [unowned self] in fillDisk(of: anyNode) }
+    }
+
+    /// The disk whose bytes may be damaged is lost altogether: the others' are whole. Not before every member of every
+    /// group votes and has its word counted, so that the others are a majority that knows everything.
+    private func loseDisk() {
+        guard lostNode == nil || lostNode == damagedNode, voteless == nil, checker.topologyApplied > .zero,
+            expectedGroups.allSatisfy({ canSpare(damagedNode, in: $0) })
+        else { return }
+        replaceDisk(of: damagedNode)
+    }
+
+    /// Everybody else is up, and what they say counts.
+    func canSpare(_ node: NodeID, in group: GroupID) -> Bool {
+        processes.count == Simulation.size
+            && processes.allSatisfy { $0.node == node || $0.shard.replicaState(of: group)?.mayVote ?? false }
+    }
+
+    /// The node has every replica that it should have, as a voter.
+    private func votesEverywhere(_ node: NodeID) -> Bool {
+        guard let process = process(node) else { return false }
+        return expectedGroups.allSatisfy { process.shard.replicaState(of: $0)?.isVoter ?? false }
     }
 
     /// Somebody else takes the space of a node's disk, and gives it back after a while.

@@ -1,4 +1,5 @@
 import Primitives
+import Raft
 import Replication
 
 // What goes wrong, and when.
@@ -40,6 +41,9 @@ extension Simulation {
             }
         }
         beginDamage()
+        chain(plan.dismissal) { [unowned self] in
+            if let process = process(anyNode) { dismissSomebody(at: process) }
+        }
         chain(.seconds(10)) { [unowned self] in skew(anyNode, to: random.next(below: 60_000)) }
         revive()
     }
@@ -54,6 +58,23 @@ extension Simulation {
             crash(node, isMachine: random.oneIn(2))
             crash(anyNode, isMachine: random.oneIn(2))
         default: crash(node, isMachine: random.oneIn(2))
+        }
+    }
+
+    /// A group that a process leads lets a member go, perhaps that process itself, and takes it in again. Where disks
+    /// are damaged it is the damaged one's: the others must be able to do without.
+    func dismissSomebody(at process: SimulatedProcess) {
+        process.loop(after: .zero) { [unowned self] in
+            let led = process.shard.replicaGroups.filter { group in
+                let members = process.shard.configurations(of: group).last?.descriptor.members ?? []
+                return process.shard.replicaState(of: group)?.role == .leader
+                    && members.count { $0.role == .voter } == Simulation.size
+            }
+            let member = plan.damage == nil ? anyNode : damagedNode
+            guard hasFaults, let group = pick(led), canSpare(member, in: group) else { return }
+            trace.note(process.node, "dismisses", group.rawValue, UInt64(member.rawValue))
+            process.shard.dismiss(member, from: group)
+            process.setNeedsFlush()
         }
     }
 

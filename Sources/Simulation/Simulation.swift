@@ -19,6 +19,8 @@ public final class Simulation {
     /// By node; nil while it is down.
     private var running: [SimulatedProcess?] = []
     private var skews: [UInt64] = []
+    /// How often each node was started.
+    private var starts: [UInt32] = []
     private(set) var failure: SimulationFailure?
     private(set) var operations: UInt64 = 0
     var crashes: UInt64 = 0
@@ -48,7 +50,7 @@ public final class Simulation {
     public init(_ options: SimulationOptions) {
         self.options = options
         var random = SeededRandom(seed: options.seed &* 0x9E37_79B9 &+ 0x5EED)
-        plan = FaultPlan(&random)
+        plan = FaultPlan(&random, plant: options.plant)
         let scheduler = Scheduler(start: Simulation.start)
         self.scheduler = scheduler
         trace = Trace(listener: options.traceLine, clock: { scheduler.now })
@@ -60,6 +62,7 @@ public final class Simulation {
             atlases.append(FaultAtlas())
             running.append(nil)
             skews.append(self.random.next(below: 5_000))
+            starts.append(0)
         }
         damagedNode = anyNode
     }
@@ -105,7 +108,11 @@ public final class Simulation {
             configuration.frameLimit = 128 << 10
             plantBeforeStart(node)
             defer { disk.skipsEqualWrites = false }
-            var (log, recovered) = try NodeLog.open(disk: disk, configuration: configuration, randomness: &entropy)
+            // A clock in production; see `OpenedStore`.
+            starts[Int(node.rawValue) - 1] += 1
+            var (log, recovered) = try NodeLog.open(
+                disk: disk, configuration: configuration,
+                firstIncarnation: Incarnation(starts[Int(node.rawValue) - 1]), randomness: &entropy)
             count(recovered)
             checker.recovered(node, recovered)
             guard failure == nil else { return log.close() }
@@ -158,6 +165,25 @@ public final class Simulation {
         loseRecords(node)
     }
 
+    /// The node's machine ends, and its disk is replaced by an empty one.
+    func replaceDisk(of node: NodeID) {
+        crash(node, isMachine: true)
+        trace.note(node, "loses its disk", 0, 0)
+        count(disk(of: node))
+        disks[Int(node.rawValue) - 1] = VirtualDisk()
+        atlases[Int(node.rawValue) - 1] = FaultAtlas()
+        suspects.remove(node)
+        if damagedIdentity?.node == node { damagedIdentity = nil }
+        if lostNode == node { lostNode = nil }
+        checker.lostDisk(node)
+        coverage.add(.diskLoss)
+    }
+
+    private func count(_ disk: VirtualDisk) {
+        coverage.add(.readError, disk.readErrors)
+        coverage.add(.failedSync, disk.failedSyncs)
+    }
+
     private func losePowerOfDisk(_ node: NodeID) {
         let loss = disk(of: node).crash(&random)
         if loss.sectors > 0 { coverage.add(.unsyncedSectors) }
@@ -167,6 +193,7 @@ public final class Simulation {
     /// A leader was elected, or has committed for the first time in its term: the moments at which a core that is wrong
     /// about terms is most likely to show it.
     func leaderAdvanced(_ process: SimulatedProcess, isFirstCommit: Bool) {
+        if plant == .changeBeforeBarrier && !isFirstCommit { dismissSomebody(at: process) }
         guard hasFaults, plan.leaderHunt > 0 else { return }
         if huntsLeft == 0 {
             guard now >= nextHunt, random.oneIn(plan.leaderHunt) else { return }
@@ -202,10 +229,7 @@ public final class Simulation {
         advance(to: Simulation.start + options.duration)
         if failure == nil { finish() }
         let simulated = now - Simulation.start
-        for disk in disks {
-            coverage.add(.readError, disk.readErrors)
-            coverage.add(.failedSync, disk.failedSyncs)
-        }
+        for disk in disks { count(disk) }
         let result = SimulationResult(
             seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
             crashes: crashes, snapshotsTaken: checker.snapshots.taken,
@@ -250,6 +274,7 @@ public final class Simulation {
         advance(to: processes.map(\.busyUntil).reduce(max(now, network.busyUntil), max))
         let healed = now
         reach("every group has a leader within 2 s", within: .seconds(2)) { leaderless }
+        reach("every member votes within 10 s", within: .seconds(10)) { voteless }
         isDraining = true
         reach("all queues drain, and every request is answered", within: .seconds(30)) { undrained }
         reach("all replicas agree", within: .seconds(5)) { differing }
@@ -271,7 +296,7 @@ public final class Simulation {
     }
 
     /// The groups that should exist.
-    private var expectedGroups: [GroupID] { [.topology] + checker.topology.queues.compactMap(\.group) }
+    var expectedGroups: [GroupID] { [.topology] + checker.topology.queues.compactMap(\.group) }
 
     private var leaderless: String? {
         if checker.topologyApplied == .zero { return "the cluster was not founded" }
@@ -280,6 +305,29 @@ public final class Simulation {
             return "\(group) has no leader"
         }
         return nil
+    }
+
+    /// A member that is not a voter; nil when all are. Where damage cost a replica its vote, it may be a learner, and
+    /// what it knows of members says nothing.
+    var voteless: String? {
+        for group in expectedGroups {
+            for process in processes {
+                guard let state = process.shard.replicaState(of: group),
+                    let members = process.shard.configurations(of: group).last?.descriptor.members
+                else { return "\(group) has no replica on \(process.node)" }
+                guard state.mayVote else { continue }
+                guard state.isVoter else { return "\(process.node) does not vote in \(group)" }
+                let isWhole = members.allSatisfy { $0.role == .voter || !isCounted($0.node, in: group) }
+                guard isWhole, members.count == Simulation.size else {
+                    return "\(process.node) has \(members) in \(group)"
+                }
+            }
+        }
+        return nil
+    }
+
+    private func isCounted(_ node: NodeID, in group: GroupID) -> Bool {
+        process(node)?.shard.replicaState(of: group)?.mayVote ?? true
     }
 
     private var undrained: String? {

@@ -1,4 +1,5 @@
 public import Primitives
+import Raft
 
 /// A bug that the simulator can put into a cluster, to show that it would find it.
 public enum PlantedBug: String, CaseIterable, Sendable {
@@ -24,6 +25,30 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case failedSyncRetried = "failed-sync-retried"
     /// A start does not write the last frame once more: what the page cache shows counts as durable.
     case pageCacheTrusted = "page-cache-trusted"
+    /// A new leader changes the members before it has committed an entry of its term (the bug of July 2015).
+    case changeBeforeBarrier = "change-before-barrier"
+    /// A leader changes the members while the change before is not committed.
+    case twoChangesAtOnce = "two-changes-at-once"
+    /// A learner counts when entries are committed.
+    case learnerCounts = "learner-counts"
+    /// A leader that its group's members do not include any more counts itself.
+    case removedLeaderCountsItself = "removed-leader-counts-itself"
+    /// An empty store counts as the one that was lost.
+    case emptyStoreVotes = "empty-store-votes"
+}
+
+extension PlantedBug {
+    /// As a bug of the Raft core, when it is one.
+    var raftBug: RaftBug? {
+        switch self {
+        case .commitOldTermByCounting: .countsEarlierTerms
+        case .changeBeforeBarrier: .changesBeforeBarrier
+        case .twoChangesAtOnce: .changesTwice
+        case .learnerCounts: .countsLearners
+        case .removedLeaderCountsItself: .countsItselfRemoved
+        default: nil
+        }
+    }
 }
 
 /// What one simulation is to do. Equal options give equal simulations, on every machine.

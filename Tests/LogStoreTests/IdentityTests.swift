@@ -16,6 +16,19 @@ import Testing
         #expect(try LogFixture(seed: 1).store.storeID != LogFixture(seed: 2).store.storeID)
     }
 
+    /// A store in the place of a lost one counts on from it; afterwards only its own starts count.
+    @Test func aNewStoreBeginsWithTheIncarnationThatItIsGiven() throws {
+        let disk = MemoryDisk()
+        for (first, expected) in [(700, 700), (5, 701), (900, 702)] as [(UInt32, UInt32)] {
+            var random = SeededRandom(seed: 1)
+            let (log, store) = try NodeLog.open(
+                disk: disk, configuration: LogConfiguration(segmentSize: 64 << 10, firstSegmentSize: 64 << 10),
+                firstIncarnation: Incarnation(first), randomness: &random)
+            #expect(store.incarnation == Incarnation(expected))
+            log.close()
+        }
+    }
+
     @Test func segmentsWithoutAStoreAreRefused() throws {
         let log = try filled()
         log.disk.lose("store")

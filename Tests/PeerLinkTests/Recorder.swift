@@ -21,8 +21,8 @@ final class Recorder: PeerLinksDelegate, Sendable {
 
     init() { (events, continuation) = AsyncStream.makeStream() }
 
-    func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> String? {
-        refusedStores.withLock { $0.contains(peer.store) } ? "another store" : nil
+    func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> PeerRefusal? {
+        refusedStores.withLock { $0.contains(peer.store) } ? PeerRefusal(.notAdmitted, "another store") : nil
     }
     func linkUp(_ peer: PeerIdentity, bootstrap: Bytes) { continuation.yield(.up(peer, bootstrap)) }
     func linkDown(_ node: NodeID, reason: LinkDownReason) { continuation.yield(.down(node, reason)) }

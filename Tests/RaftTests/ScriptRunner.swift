@@ -8,8 +8,8 @@ struct ScriptFailure: Error, CustomStringConvertible {
 
 /// Runs the commands of a script on a toy cluster and gives back what happened, in words.
 ///
-/// - `cluster <voters> [spares=N] [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [base=I] [may-vote=no]
-///   [may-lead=no]`
+/// - `cluster <voters> [spares=N] [group=G]`, `restore <node> term=T [vote=V] [log=<count>x<term>,…] [base=I]
+///   [may-vote=no] [may-lead=no]`
 /// - `campaign|suspect|quorum-lost|abort <node>…`, `propose <node> [count]`, `read <node>`, `broadcast <node> [forced]`
 /// - `change <node> voters=<node>,… [learners=<node>,…]`
 /// - `reset|retransmit|transfer|pause|resume <node> <node>`

@@ -48,7 +48,7 @@ import Testing
     /// A node was killed while the cluster was founded: the others already know it, with the store it has.
     @Test func aClusterThatNamesThisStoreIsJoined() {
         var formation = formation()
-        #expect(report(&formation, 2, members: FormationTests.all) == .wait)
+        #expect(report(&formation, 2, members: FormationTests.all) == .found(FormationTests.all))
         #expect(report(&formation, 3) == .found(FormationTests.all))
     }
 
@@ -64,14 +64,13 @@ import Testing
         #expect(decisions == Array(repeating: .found(FormationTests.all), count: 3))
     }
 
-    /// The disk of this node was replaced: it must neither found a second cluster nor vote with an empty log. One peer
-    /// is enough to know.
-    @Test func aReplacedStoreIsRefused() {
+    /// The disk of this node was lost: it must neither found a second cluster nor vote with an empty log. One peer is
+    /// enough to know.
+    @Test func aNodeThatLostItsStoreRejoins() {
         var formation = formation()
-        let named = [FormationTests.member(1, 77), FormationTests.member(2), FormationTests.member(3)]
-        let decision = report(&formation, 2, members: named)
-        #expect(isRefusal(decision, naming: "node 1 has an empty store"))
-        #expect(isRefusal(decision, naming: "\(FormationTests.store(77))"))
+        let founders = [FormationTests.member(1, 77), FormationTests.member(2), FormationTests.member(3)]
+        #expect(report(&formation, 2, members: founders) == .rejoin(founders))
+        #expect(report(&formation, 3) == .rejoin(founders))
     }
 
     @Test func aClusterWithoutThisNodeIsNotJoined() {
@@ -83,15 +82,15 @@ import Testing
     @Test func aClusterWithOtherMembersIsNotJoined() {
         var formation = formation()
         let others = [FormationTests.member(1), FormationTests.member(2), FormationTests.member(4)]
-        #expect(report(&formation, 2, members: others) == .wait)
-        #expect(isRefusal(report(&formation, 3), naming: "node 2 belongs to a cluster with other members"))
+        let decision = report(&formation, 2, members: others)
+        #expect(isRefusal(decision, naming: "node 2 belongs to a cluster with other members"))
     }
 
-    /// Node 3's disk was replaced, not ours: the cluster that node 2 knows is not the one that is there.
-    @Test func aPeerWithAReplacedStoreIsNoticed() {
+    /// Node 3's disk was lost, too: what counts is who founded the cluster.
+    @Test func theStoresOfPeersDoNotMatterOnceThereIsACluster() {
         var formation = formation()
-        #expect(report(&formation, 2, members: FormationTests.all) == .wait)
-        #expect(isRefusal(report(&formation, 3, store: 99), naming: "other members"))
+        #expect(report(&formation, 3, store: 99) == .wait)
+        #expect(report(&formation, 2, members: FormationTests.all) == .found(FormationTests.all))
     }
 
     /// A report is replaced by a newer one: a peer that was asked before it founded says more later.

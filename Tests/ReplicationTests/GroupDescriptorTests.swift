@@ -23,12 +23,35 @@ import Testing
     }
 
     @Test func roundTrip() throws {
-        for count in 1...GroupDescriptor.memberLimit {
+        for (count, learners) in [(1, 0), (7, 0), (2, 1), (8, 1), (16, 9)] {
             let members = (1...count).map {
-                GroupDescriptor.Member(node: NodeID(UInt16($0)), store: StoreID(high: .max, low: UInt64($0)))
+                GroupDescriptor.Member(
+                    node: NodeID(UInt16($0)), store: StoreID(high: .max, low: UInt64($0)),
+                    role: $0 <= learners ? .learner : .voter)
             }
             let descriptor = GroupDescriptor(members: members, preferredLeader: NodeID(UInt16(count)))
             #expect(try GroupDescriptor(decoding: descriptor.encoded()) == descriptor)
+        }
+    }
+
+    @Test func theFormatWithLearnersIsFrozen() {
+        var descriptor = descriptor
+        descriptor.members[1].role = .learner
+        let hex = descriptor.encoded().toArray().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let golden =
+            "02" + "0300" + "02" + "0100" + "0201000000000000" + "0400000000000000" + "01" + "0300"
+            + "0500000000000000" + "0600000000000000" + "02"
+        #expect(hex == golden)
+    }
+
+    /// Whatever comes from a disk or a peer, the core gets members that it can work with.
+    @Test func impossibleMembersAreRefused() {
+        let member = GroupDescriptor.Member(node: NodeID(1), store: StoreID(high: 1, low: 1))
+        let learner = GroupDescriptor.Member(node: NodeID(1), store: StoreID(high: 1, low: 1), role: .learner)
+        let eight = (1...8).map { GroupDescriptor.Member(node: NodeID($0), store: StoreID(high: 1, low: 1)) }
+        for members in [[member, member], [learner], eight] {
+            let bytes = GroupDescriptor(members: members, preferredLeader: NodeID(1)).encoded()
+            #expect(throws: DecodingFailure.self) { try GroupDescriptor(decoding: bytes) }
         }
     }
 

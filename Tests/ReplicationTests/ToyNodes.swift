@@ -21,6 +21,9 @@ final class ToyNodes {
     /// Everything that was written.
     private(set) var records: [NodeID: [LogRecord]] = [:]
     private var held: [NodeID: [LogCompletion]] = [:]
+    private let configuration: ShardConfiguration
+    /// The store and the start of each node.
+    private(set) var identities: [NodeID: PeerIdentity] = [:]
 
     static func store(_ node: NodeID) -> StoreID { StoreID(high: 7, low: UInt64(node.rawValue)) }
 
@@ -28,15 +31,33 @@ final class ToyNodes {
 
     /// - Parameter groups: what the nodes' stores held.
     init(_ configuration: ShardConfiguration = ShardConfiguration(), groups: [NodeID: [RecoveredGroup]] = [:]) {
+        self.configuration = configuration
         for node in ToyNodes.nodes {
-            let recovered = RecoveredStore(
-                storeID: ToyNodes.store(node), incarnation: Incarnation(1), isFresh: groups[node] == nil,
-                mayVote: true, groups: groups[node] ?? [], removedGroups: [])
-            shards.append(
-                Shard(
-                    node: node, peers: ToyNodes.nodes.filter { $0 != node }, recovered: recovered,
-                    configuration: configuration, seed: UInt64(node.rawValue), now: now))
+            shards.append(makeShard(node, ToyNodes.store(node), Incarnation(1), groups[node]))
         }
+    }
+
+    /// - Parameter groups: what the store held; nil when it is empty.
+    private func makeShard(
+        _ node: NodeID, _ store: StoreID, _ incarnation: Incarnation, _ groups: [RecoveredGroup]? = nil
+    ) -> Shard {
+        identities[node] = PeerIdentity(node: node, store: store, incarnation: incarnation)
+        let recovered = RecoveredStore(
+            storeID: store, incarnation: incarnation, isFresh: groups == nil, mayVote: true, groups: groups ?? [],
+            removedGroups: [])
+        return Shard(
+            node: node, peers: ToyNodes.nodes.filter { $0 != node }, recovered: recovered,
+            configuration: configuration, seed: UInt64(node.rawValue), now: now)
+    }
+
+    /// The node's machine ends, and it starts on an empty store.
+    func loseDisk(of node: NodeID, newStore: StoreID) {
+        cut(node)
+        held[node] = nil
+        records[node] = nil
+        let incarnation = Incarnation((identities[node]?.incarnation.rawValue ?? 0) + 1)
+        shards[Int(node.rawValue) - 1] = makeShard(node, newStore, incarnation)
+        self[node.rawValue].found(members: ToyNodes.members, now: now)
     }
 
     subscript(node: UInt16) -> Shard { shards[Int(node) - 1] }
@@ -51,7 +72,7 @@ final class ToyNodes {
     }
 
     private func join(_ shard: Shard, to peer: NodeID) {
-        let identity = PeerIdentity(node: peer, store: ToyNodes.store(peer), incarnation: Incarnation(1))
+        guard let identity = identities[peer] else { return }
         shard.linkUp(identity, now: now)
         shard.nodeUp(peer, identity.incarnation, now: now)
     }

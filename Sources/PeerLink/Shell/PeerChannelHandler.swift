@@ -327,7 +327,7 @@ final class PeerChannelHandler: ChannelInboundHandler {
             owner.linkOpened(self, peer, bootstrap: bootstrap)
         case .refused(let refusal): fail(.closed, text: "refused: \(refusal)")
         case .refusedByPeer(let refusal):
-            if refusal.code == .notAdmitted { owner.notAdmitted(refusal.text) }
+            if refusal.code == .notAdmitted || refusal.code == .retired { owner.notAdmitted(refusal) }
             fail(.closed, text: "refused by the peer: \(refusal)")
         }
     }

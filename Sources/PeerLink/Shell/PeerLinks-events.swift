@@ -14,9 +14,7 @@ extension PeerLinks {
         let node = peer.identity.node
         guard !isStopped, let index = index(of: node) else { return PeerRefusal(.unknownNode, "\(node) was removed") }
         // First: a node on another store counts its incarnations anew, and should hear the real reason.
-        if let reason = delegate?.refusal(of: peer.identity, cluster: peer.cluster) {
-            return PeerRefusal(.notAdmitted, reason)
-        }
+        if let refusal = delegate?.refusal(of: peer.identity, cluster: peer.cluster) { return refusal }
         if let known = heartbeats.incarnation(of: node), known > peer.identity.incarnation {
             return PeerRefusal(.stale, "\(node) has \(known), this is \(peer.identity.incarnation)")
         }
@@ -29,7 +27,7 @@ extension PeerLinks {
     }
 
     /// A peer does not let this node in, by the decision of its owner.
-    func notAdmitted(_ reason: String) { delegate?.notAdmitted(reason) }
+    func notAdmitted(_ refusal: PeerRefusal) { delegate?.notAdmitted(refusal) }
 
     func linkOpened(_ handler: PeerChannelHandler, _ peer: AuthenticatedPeer, bootstrap: Bytes) {
         strangers.removeAll { $0 === handler }

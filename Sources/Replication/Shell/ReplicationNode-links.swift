@@ -1,24 +1,35 @@
 import Logging
 public import PeerLink
 public import Primitives
+import Topology
 
 extension ReplicationNode: PeerLinksDelegate {
-    /// A node on another store than the one that the cluster knows has lost its disk: it is not that member.
-    public func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> String? {
-        let members = shard.clusterMembers
-        guard !members.isEmpty else { return nil }
-        guard let member = members.first(where: { $0.node == peer.node }) else {
-            return "node \(peer.node.rawValue) is not a member of the cluster"
+    /// A data directory that was replaced does not come back. One that the cluster does not know may be that of a node
+    /// that lost its own: it is let in, and counts for nothing before it is taken in.
+    public func refusal(of peer: PeerIdentity, cluster: ClusterID?) -> PeerRefusal? {
+        let founders = shard.founders
+        guard !founders.isEmpty else { return nil }
+        guard founders.contains(where: { $0.node == peer.node }) else {
+            return PeerRefusal(.notAdmitted, "node \(peer.node.rawValue) is not a member of the cluster")
         }
-        guard member.store != peer.store else { return nil }
-        return "the cluster knows node \(peer.node.rawValue) with store \(member.store), this is store \(peer.store): "
-            + "its data directory was lost or replaced; restore the directory"
+        guard shard.topology.isRetired(peer.store, of: peer.node),
+            let current = shard.topology.store(of: peer.node)
+        else { return nil }
+        return PeerRefusal(
+            .retired,
+            "another data directory has taken this one's place: node \(peer.node.rawValue) has store \(current) now, "
+                + "this is store \(peer.store). Start the node with that directory, or with an empty one")
     }
 
     /// A peer refuses this node.
-    public func notAdmitted(_ reason: String) {
-        // A member that some stranger refuses goes on; a node that is no member yet has nothing to go on with.
-        if formation != nil { delegate?.failed(reason) } else { logger.error("a peer refuses this node: \(reason)") }
+    public func notAdmitted(_ refusal: PeerRefusal) {
+        // A member that some stranger refuses goes on; a node that is no member yet has nothing to go on with, and one
+        // on a directory that was replaced must not.
+        guard formation != nil || refusal.code == .retired else {
+            logger.error("a peer refuses this node: \(refusal.text)")
+            return
+        }
+        delegate?.failed(refusal.text)
     }
 
     /// The data connection to a peer stands; `bootstrap` says what its store knows.

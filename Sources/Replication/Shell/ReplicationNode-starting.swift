@@ -20,7 +20,8 @@ public enum NodeStartFailure: Error, CustomStringConvertible {
         case .store(let directory, let failure): "the store in \(directory) cannot be used: \(failure)"
         case .peers(let reason): "peers cannot be listened for: \(reason)"
         case .clusterUnknown(let directory):
-            "the store in \(directory) has lost the record of its cluster; restore the directory"
+            "the store in \(directory) has lost the record of its cluster; delete the directory and start the node: it "
+                + "comes back empty and gets everything from the others"
         }
     }
 }
@@ -65,7 +66,8 @@ public struct OpenedStore: Sendable {
             do throws(DiskFailure) { disk = try FileDisk(path: configuration.directory) } catch { throw .disk(error) }
             var randomness = SystemRandomNumberGenerator()
             (log, recovered) = try NodeLog.open(
-                disk: disk, configuration: configuration.log, randomness: &randomness
+                disk: disk, configuration: configuration.log, firstIncarnation: OpenedStore.firstIncarnation(startedAt),
+                randomness: &randomness
             ) { progress in
                 guard Instant.now >= nextLine else { return }
                 nextLine = .now + OpenedStore.progressInterval
@@ -77,6 +79,13 @@ public struct OpenedStore: Sendable {
         opening = StoreOpening(
             startedAt: startedAt, duration: .now - began, incarnation: recovered.incarnation, report: recovered.report)
         logger.info("store opened", metadata: OpenedStore.metadata(opening, directory: configuration.directory))
+    }
+
+    /// Incarnations of a node grow from one data directory to the next, as those of one directory do. Nothing may be
+    /// left of the old one to count on from, so a new one begins with the seconds of the clock: a node does not start
+    /// more than once a second for years.
+    private static func firstIncarnation(_ now: WallTime) -> Incarnation {
+        Incarnation(UInt32(clamping: max(1, now.milliseconds / 1_000)))
     }
 
     private static let progressInterval = Interval.seconds(1)
@@ -134,7 +143,7 @@ extension ReplicationNode {
             sources: HeartbeatSources(
                 diskAge: { writer.oldestUnfinishedSync(at: $0) }, digest: { digests.digest(for: $0) }),
             logger: logger)
-        links.bootstrap = StoreReport(members: shard.clusterMembers).encoded()
+        links.bootstrap = StoreReport(members: shard.founders).encoded()
         links.delegate = self
         self.links = links
         do throws(SocketFailure) { try links.start() } catch { throw .peers("\(error)") }
@@ -165,13 +174,14 @@ extension ReplicationNode {
         logger.error(
             """
             records of this store are lost, and with them perhaps votes that it gave: the node follows and serves \
-            clients, but never votes nor leads again. The cluster needs a majority without it until the node is replaced
+            clients, but never votes nor leads again. The cluster needs a majority without it. To cure it, stop the \
+            node, delete its data directory, and start it: it comes back empty and gets everything from the others
             """, metadata: ["directory": directory])
     }
 
     /// All nodes compute it from the members that founded the cluster, so it needs no agreement of its own.
     var clusterID: ClusterID? {
-        let members = shard.clusterMembers
+        let members = shard.founders
         guard !members.isEmpty else { return nil }
         var high = SeededRandom(seed: 0)
         var low = SeededRandom(seed: 1)
@@ -187,13 +197,26 @@ extension ReplicationNode {
         case .wait: break
         case .refuse(let reason): delegate?.failed(reason)
         case .found(let members):
-            formation = nil
             logger.info("founding the cluster", metadata: ["members": "\(members.map(\.node))"])
-            shard.found(members: members, now: .now)
-            links?.bootstrap = StoreReport(members: members).encoded()
-            links?.cluster = clusterID
-            setNeedsFlush()
+            join(members)
+        case .rejoin(let founders):
+            let lost = founders.first { $0.node == configuration.node }?.store
+            logger.notice(
+                "this data directory is empty, and the cluster knows the node with another: it rejoins",
+                metadata: [
+                    "directory": "\(configuration.directory)", "store": "\(shard.store)",
+                    "lost": "\(lost.map { "\($0)" } ?? "")",
+                ])
+            join(founders)
         }
+    }
+
+    private func join(_ founders: [GroupDescriptor.Member]) {
+        formation = nil
+        shard.found(members: founders, now: .now)
+        links?.bootstrap = StoreReport(members: founders).encoded()
+        links?.cluster = clusterID
+        setNeedsFlush()
     }
 }
 

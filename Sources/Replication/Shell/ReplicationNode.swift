@@ -78,8 +78,8 @@ public final class ReplicationNode {
         self.shard = Shard(
             node: configuration.node, peers: configuration.peers.map(\.node), recovered: recovered,
             configuration: configuration.shard, seed: seed, now: .now)
-        isLost = shard.clusterMembers.isEmpty && !recovered.isFresh
-        if shard.clusterMembers.isEmpty {
+        isLost = shard.founders.isEmpty && !recovered.isFresh
+        if shard.founders.isEmpty {
             formation = Formation(
                 node: configuration.node, store: recovered.storeID,
                 configured: configuration.peers.map(\.node) + [configuration.node])
@@ -285,8 +285,18 @@ public final class ReplicationNode {
             logger.error("malformed message of a peer", metadata: ["node": "\(node)", "reason": "\(reason)"])
         case .foreignStore(let node, let store):
             logger.error(
-                "a peer's store is not the one the cluster knows; nothing it says counts",
+                "a peer is on a data directory in whose place another has come; nothing it says counts",
                 metadata: ["node": "\(node)", "store": "\(store)"])
+        case .storeReplaced(let node, let store):
+            logger.notice(
+                "node \(node.rawValue) lost its data directory and rejoins with another",
+                metadata: ["store": "\(store)"])
+        case .rejoined(let queues, let time):
+            logger.notice(
+                "node \(configuration.node.rawValue) has all of its \(queues) queues again",
+                metadata: ["ms": "\(time.nanoseconds / 1_000_000)"])
+        case .membersChanged(let group, let index):
+            logger.debug("members changed", metadata: ["group": "\(group)", "index": "\(index)"])
         case .replicaCreated(let group): logger.debug("replica created", metadata: ["group": "\(group)"])
         case .replicaRemoved(let group): logger.debug("replica removed", metadata: ["group": "\(group)"])
         case .readFailed(let group, let reason):

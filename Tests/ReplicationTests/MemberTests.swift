@@ -1,0 +1,183 @@
+import LogStore
+import PeerLink
+import Primitives
+import Raft
+import Replication
+import Testing
+import Topology
+
+/// Three nodes of which one loses its disk.
+@Suite struct MemberTests {
+    private static let lost = NodeID(2)
+    private static let newStore = StoreID(high: 8, low: 2)
+
+    /// With a queue, and all nodes registered.
+    private func founded() -> ToyNodes {
+        let nodes = ToyNodes()
+        nodes.found()
+        nodes.advance(milliseconds: 50)
+        for node in ToyNodes.nodes {
+            _ = nodes[1].propose(
+                .registerNode(
+                    NodeRecord(
+                        id: node, name: "", store: ToyNodes.store(node), peerAddress: "", clientAddress: "",
+                        managementAddress: "")), now: nodes.now)
+        }
+        _ = nodes[1].propose(.putVirtualHost(VirtualHostRecord(name: "/")), now: nodes.now)
+        nodes.settle()
+        declare("q", nodes)
+        return nodes
+    }
+
+    private func declare(_ name: String, _ nodes: ToyNodes) {
+        let declaration = QueueDeclaration(
+            vhost: "/", name: name, durable: true, autoDelete: false,
+            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
+        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+        nodes.advance(milliseconds: 50)
+    }
+
+    private func group(_ name: String, _ nodes: ToyNodes) throws -> GroupID {
+        try #require(nodes[1].topology.queue(name, vhost: "/")?.group)
+    }
+
+    /// The stores of a group's members in the eyes of each node, voters only.
+    private func voters(_ group: GroupID, _ nodes: ToyNodes) -> [[StoreID]] {
+        [1, 2, 3].map { node in
+            (nodes[node].configurations(of: group).last?.descriptor.members ?? []).filter { $0.role == .voter }
+                .map(\.store)
+        }
+    }
+
+    private static let before = ToyNodes.nodes.map { ToyNodes.store($0) }
+    private static let after = [ToyNodes.store(NodeID(1)), newStore, ToyNodes.store(NodeID(3))]
+
+    @Test func aNodeThatLostItsDiskHasEverythingAgain() throws {
+        let nodes = founded()
+        let queue = try group("q", nodes)
+        #expect(voters(queue, nodes) == Array(repeating: MemberTests.before, count: 3))
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        nodes.advance(milliseconds: 300)
+        declare("while it was away", nodes)
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 500)
+        let groups = [GroupID.topology, queue, try group("while it was away", nodes)]
+        for group in groups {
+            #expect(voters(group, nodes) == Array(repeating: MemberTests.after, count: 3), "\(group)")
+            let states = [1, 2, 3].map { nodes[$0].replicaState(of: group) }
+            #expect(Set(states.map { $0?.applied }).count == 1 && states.allSatisfy { $0?.isVoter == true })
+        }
+        for node in ToyNodes.nodes {
+            let event = ShardEvent.storeReplaced(node: MemberTests.lost, by: MemberTests.newStore)
+            #expect(nodes.events[node]?.filter { $0 == event }.count == 1)
+        }
+        let queues = nodes.events[MemberTests.lost]?.compactMap { event -> Int? in
+            if case .rejoined(let queues, _) = event { queues } else { nil }
+        }
+        #expect(queues == [2])
+        // It is worth as much as the old one: with it, the others can do without the leader.
+        nodes.cut(NodeID(1))
+        nodes.advance(milliseconds: 500)
+        #expect([2, 3].contains { nodes[$0].replicaState(of: queue)?.isServing == true })
+    }
+
+    /// Until it is taken in, nothing that it says makes a majority.
+    @Test func anEmptyStoreCountsForNothing() throws {
+        let nodes = founded()
+        let queue = try group("q", nodes)
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        nodes.cut(NodeID(3))
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 3_000)
+        for group in [GroupID.topology, queue] {
+            #expect(nodes[1].replicaState(of: group)?.role != .leader)
+            #expect(nodes[2].replicaState(of: group)?.isVoter != true)
+        }
+        #expect(nodes[1].topology.store(of: MemberTests.lost) == ToyNodes.store(MemberTests.lost))
+        nodes.heal(NodeID(3))
+        nodes.advance(milliseconds: 1_000)
+        #expect(voters(queue, nodes) == Array(repeating: MemberTests.after, count: 3))
+    }
+
+    /// The old disk comes back after another has taken its place.
+    @Test func anOldStoreIsAStranger() throws {
+        let nodes = founded()
+        let old = try #require(nodes.identities[MemberTests.lost])
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 500)
+        nodes.cut(MemberTests.lost)
+        nodes[1].linkUp(old, now: nodes.now)
+        #expect(nodes[1].topology.isRetired(old.store, of: old.node))
+        nodes.advance(milliseconds: 100)
+        #expect(nodes.events[NodeID(1)]?.contains(.foreignStore(node: old.node, store: old.store)) == true)
+        #expect(nodes[1].topology.store(of: old.node) == MemberTests.newStore)
+    }
+
+    @Test func aMemberLetGoIsTakenInAgain() throws {
+        let nodes = founded()
+        let queue = try group("q", nodes)
+        nodes[1].dismiss(NodeID(3), from: queue)
+        nodes.settle()
+        nodes.advance(milliseconds: 300)
+        #expect(voters(queue, nodes) == Array(repeating: MemberTests.before, count: 3))
+        #expect(nodes[1].configurations(of: queue).count == 4)
+    }
+
+    // MARK: Notes
+
+    private static func descriptor(_ stores: UInt64...) -> GroupDescriptor {
+        let members = stores.enumerated().map { place, store in
+            GroupDescriptor.Member(node: NodeID(UInt16(place) + 1), store: StoreID(high: 0, low: store))
+        }
+        return GroupDescriptor(members: members, preferredLeader: NodeID(1))
+    }
+
+    private func note() -> ReplicaNote {
+        var note = ReplicaNote(transferredThrough: LogIndex(7))
+        for (index, term, store) in [(5, 1, 50), (10, 3, 51), (20, 3, 52)] as [(UInt64, UInt64, UInt64)] {
+            note.configurations.append(
+                ReplicaNote.Configuration(
+                    index: LogIndex(index), term: Term(term), descriptor: MemberTests.descriptor(store)))
+        }
+        return note
+    }
+
+    @Test func notesRoundTrip() throws {
+        var note = note()
+        #expect(try ReplicaNote(decoding: note.encoded()) == note)
+        note.installation = ReplicaNote.Installation(
+            snapshot: LogIndex(30), index: .zero, descriptor: MemberTests.descriptor(1, 2))
+        let bytes = note.encoded()
+        #expect(try ReplicaNote(decoding: bytes) == note)
+        for count in 0..<bytes.count {
+            #expect(throws: DecodingFailure.self) { try ReplicaNote(decoding: bytes[0..<count]) }
+        }
+        // As it has always been where no members changed.
+        let plain = ReplicaNote(transferredThrough: LogIndex(0x0102))
+        #expect(plain.encoded().toArray() == [1, 2, 1, 0, 0, 0, 0, 0, 0])
+        #expect(try ReplicaNote(decoding: plain.encoded()) == plain)
+    }
+
+    /// What counts of a note is what the log has, and everything that a snapshot covers.
+    @Test func aNoteCountsAsFarAsTheLogHasItsEntries() {
+        let note = note()
+        func indices(_ note: ReplicaNote, base: UInt64, terms: [UInt64: UInt64]) -> [LogIndex] {
+            note.configurations(base: LogIndex(base)) { terms[$0.rawValue].map { Term($0) } }.map(\.index)
+        }
+        let all = [LogIndex(5), LogIndex(10), LogIndex(20)]
+        #expect(indices(note, base: 0, terms: [5: 1, 10: 3, 20: 3]) == all)
+        #expect(indices(note, base: 7, terms: [10: 3, 20: 3]) == all)
+        // The last one was never written, or another entry has taken its place.
+        #expect(indices(note, base: 7, terms: [10: 3]) == all.dropLast())
+        #expect(indices(note, base: 7, terms: [10: 3, 20: 4]) == all.dropLast())
+        var installing = note
+        installing.installation = ReplicaNote.Installation(
+            snapshot: LogIndex(15), index: LogIndex(12), descriptor: MemberTests.descriptor(60))
+        // Before the snapshot's mark is there, and after it.
+        #expect(indices(installing, base: 7, terms: [10: 3, 20: 3]) == all)
+        #expect(indices(installing, base: 15, terms: [20: 3]) == [LogIndex(12), LogIndex(20)])
+        installing.installation?.index = .zero
+        #expect(indices(installing, base: 15, terms: [:]) == [])
+    }
+}
