@@ -20,6 +20,8 @@ public struct NodeLiveness: Sendable {
         var report: Heartbeat?
         var resetAt = Instant.zero
         var heartbeatsSinceReset = 0
+        /// Until then gaps are what is left of an outage, and teach nothing about the next one.
+        var settlesUntil = Instant.zero
         var window = ArrivalWindow()
     }
 
@@ -178,7 +180,9 @@ public struct NodeLiveness: Sendable {
         let stall = stall(in: heartbeat)
         switch peers[index].status {
         case .up, .unknown:
-            if let gap { peers[index].window.record(gap, now: now, configuration: configuration) }
+            if let gap, now >= peers[index].settlesUntil {
+                peers[index].window.record(gap, now: now, configuration: configuration)
+            }
             if let stall { suspect(index, stall, into: &verdicts) }
         case .suspected(let reason):
             var recovers = true
@@ -191,7 +195,10 @@ public struct NodeLiveness: Sendable {
                 recovers =
                     peers[index].heartbeatsSinceReset >= 2 && now - peers[index].resetAt >= configuration.interval * 2
             case .silence:
-                if let gap, gap <= configuration.maximumSilence {
+                if let gap, gap > configuration.maximumSilence {
+                    // What was sent meanwhile comes late, and new connections stand when the system asks again.
+                    peers[index].settlesUntil = now + configuration.maximumSilence * 2
+                } else if let gap, now >= peers[index].settlesUntil {
                     peers[index].window.record(gap, now: now, configuration: configuration)
                     peers[index].window.falseAlarm(now: now, configuration: configuration)
                 }

@@ -236,6 +236,33 @@ struct Timeline {
         #expect(threshold() == .milliseconds(300))
     }
 
+    @Test("what is late when an outage ends teaches nothing about the next one")
+    func aftermath() {
+        var timeline = Timeline()
+        func threshold() -> Interval { timeline.liveness.threshold(of: one, now: Timeline.instant(timeline.now)) }
+        timeline.pass(1_000, beating: [one, two])
+        timeline.pass(1_400, beating: [two])
+        // What the system sends again on the old connection; then nothing until a new one stands.
+        timeline.beat(one)
+        #expect(timeline.news().last == .up(one, first))
+        timeline.pass(250, beating: [two])
+        timeline.beat(one)
+        timeline.pass(650, beating: [two])
+        #expect(timeline.news() == [.suspected(one, .silence(.milliseconds(300)))])
+        timeline.beat(one)
+        #expect(timeline.news() == [.up(one, first)])
+        #expect(threshold() == .milliseconds(300))
+        // Two seconds after the outage what is late counts again.
+        timeline.pass(1_200, beating: [one, two])
+        timeline.pass(250, beating: [two])
+        timeline.beat(one)
+        #expect(threshold() == .milliseconds(375))
+        timeline.pass(350, beating: [one, two])
+        timeline.pass(400, beating: [two])
+        timeline.beat(one)
+        #expect(threshold() == .seconds(1))
+    }
+
     @Test("repeated and reordered heartbeats say nothing")
     func repeated() {
         var timeline = Timeline()
