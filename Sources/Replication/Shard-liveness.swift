@@ -147,12 +147,8 @@ extension Shard {
         campaigns.insert(replica.group, at: deadline)
     }
 
-    /// Campaigns begun in one tick. The groups in use come first, and are not to wait for thousands of idle ones.
-    static let campaignLimit = 128
-
     func runCampaigns() {
-        var budget = Shard.campaignLimit
-        while budget > 0, let group = campaigns.pop(due: now) {
+        while let group = campaigns.pop(due: now) {
             guard let replica = replicas[group], let deadline = replica.campaignAt, deadline <= now else { continue }
             replica.campaignAt = nil
             guard replica.knownLeader == nil, replica.raft.canCampaign, replica.incomingSnapshot?.install == nil else {
@@ -162,7 +158,6 @@ extension Shard {
             guard !isDraining || replica.isAlone else { continue }
             // Without a majority in sight a campaign is noise; the next node that is heard sets it off.
             guard hearsMajority(replica) else { continue }
-            budget -= 1
             replica.campaignAttempts += 1
             step(replica) { $0.campaign(into: &$1) }
             guard !replica.isLeader else { continue }

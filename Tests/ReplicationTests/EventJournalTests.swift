@@ -64,42 +64,6 @@ import Topology
         #expect(events(2, nodes).isEmpty && nodes[2].leaderlessGroups == 0)
     }
 
-    /// Hundreds of idle groups that lose their leader, too, do not hold up the one in use.
-    @Test func groupsInUseAreElectedBeforeAllHaveCampaigned() throws {
-        let nodes = founded()
-        _ = nodes[1].propose(.putVirtualHost(.init(name: "v")), now: nodes.now)
-        nodes.settle()
-        for number in 0..<700 {
-            let declaration = QueueDeclaration(
-                vhost: "v", name: "\(number)", durable: true, autoDelete: false,
-                placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
-            _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
-            nodes.settle()
-        }
-        nodes.advance(milliseconds: 300)
-        _ = nodes[1].propose(.putVirtualHost(.init(name: "w")), now: nodes.now)
-        nodes.settle()
-        let marks = [2, 3].map { nodes[$0].journal.next - 1 }
-        nodes.cut = [NodeID(1)]
-        for survivor: UInt16 in [2, 3] { nodes[survivor].nodeSuspected(NodeID(1), now: nodes.now) }
-        nodes.settle()
-        #expect(nodes[2].leaderlessGroups == 701 && nodes[3].leaderlessGroups == 701)
-        for survivor: UInt16 in [2, 3] { nodes[survivor].tick(now: nodes.now) }
-        nodes.settle()
-        #expect([2, 3].contains { nodes.topology(of: $0)?.isServing == true })
-        for (survivor, mark) in zip([2, 3] as [UInt16], marks) {
-            let campaigns = events(survivor, nodes, after: mark).count {
-                if case .campaigned = $0 { return true }
-                return false
-            }
-            #expect(campaigns > 0 && campaigns <= 128)
-            #expect(nodes[survivor].nextDeadline <= nodes.now)
-        }
-        nodes.advance(milliseconds: 200)
-        #expect(nodes[2].leaderlessGroups == 0 && nodes[3].leaderlessGroups == 0)
-        #expect(nodes[2].ledGroups + nodes[3].ledGroups == 701)
-    }
-
     @Test func commitsAreNotNoted() {
         let nodes = founded()
         let before = nodes[1].journal.next
