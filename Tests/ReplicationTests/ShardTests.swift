@@ -177,7 +177,7 @@ import Topology
             RaftMessage.append(append).encode(into: &writer)
             writer.write(entry.bytes)
         }
-        outbox.append(.gateway, group: .topology) { $0.writeZeros(200_000) }
+        outbox.append(.gateway, group: .topology) { $0.write(Bytes([UInt8](repeating: 0, count: 200_000))) }
         let payload = try #require(outbox.take().first)
         #expect(nodes[2].receive(payload, from: NodeID(1), now: nodes.now))
         let cached = try #require(nodes[2].entryInMemory(of: .topology, at: state.lastIndex.next))
