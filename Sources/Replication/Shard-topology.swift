@@ -83,7 +83,10 @@ extension Shard {
 
     private func perform(_ change: TopologyChange, at index: LogIndex) {
         switch change {
-        case .queueCreated(let record): host(record)
+        case .queueCreated(let record):
+            host(record)
+            // At a start a group may have its leader before the topology says who should be its members.
+            if let group = record.group, let replica = replicas[group] { considerMembers(replica) }
         case .queueDeleted(let record):
             guard let group = record.group else { return }
             tellGroupGone(group)
@@ -124,6 +127,7 @@ extension Shard {
         let older = topology
         topology = newer
         for change in changes { perform(change, at: index) }
+        for group in groups { if let replica = replicas[group] { considerMembers(replica) } }
         for peer in [node] + peerNodes {
             let before = older.store(of: peer) ?? founders.first { $0.node == peer }?.store
             if let before, let store = newer.store(of: peer), store != before { storeReplaced(of: peer, by: store) }

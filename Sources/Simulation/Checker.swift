@@ -106,7 +106,10 @@ final class Checker {
                 }
                 continue
             }
-            if !found.mayLead && !simulation.suspects.contains(node) {
+            let note = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }
+            // The first transfer to an empty log that a crash interrupts looks like a log that lost its beginning.
+            let isTransfer = found.lostThrough > .zero && note?.transferredThrough ?? .zero > .zero
+            if !found.mayLead && !isTransfer && !simulation.suspects.contains(node) {
                 fail("recovery", "\(node) found damage in \(group)")
             }
             if found.term < promise.term {
@@ -116,7 +119,6 @@ final class Checker {
                 fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
             }
             // Entries of an interrupted transfer may have taken the place of others: then the replica does not vote.
-            let note = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }
             guard promise.acknowledged > .zero, note?.transferredThrough ?? .zero == .zero, found.mayVote else {
                 continue
             }
@@ -207,7 +209,11 @@ final class Checker {
             simulation.trace.tell("\(process.node) repaired \(index) of \(group)")
             repairs += 1
             simulation.coverage.add(.repairedEntry)
-        case .foreignStore(let node, _): fail("formation", "\(process.node) takes \(node) for a stranger")
+        case .foreignStore(let node, let store):
+            // A link to what was lost with its disk may stand a little longer.
+            if simulation.process(node)?.shard.store == store {
+                fail("formation", "\(process.node) takes \(node) for a stranger")
+            }
         case .storeReplaced(let node, let store):
             simulation.trace.tell("\(process.node) knows \(node) with \(store)")
         case .membersChanged(let group, let index):
