@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Primitives
 
 /// Measures failover as clients see it: traffic at a fixed rate, a fault on the node that leads the queue, the time
@@ -25,17 +24,7 @@ public struct FailoverProbe: Sendable {
     /// queues are deleted before this returns.
     ///
     /// - Throws: `BenchError` when a trial cannot be made, `CancellationError`. The broker's faults are in the report.
-    public func run() async throws -> FailoverReport {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        do {
-            let report = try await run(on: group.next())
-            try await group.shutdownGracefully()
-            return report
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-    }
+    public func run() async throws -> FailoverReport { try await withEventLoop { try await run(on: $0) } }
 
     private func run(on eventLoop: any EventLoop) async throws -> FailoverReport {
         let run = UInt32.random(in: 0...UInt32.max)

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Primitives
 
 /// Faults of all kinds on a cluster under load, and a judgement on every message, in the manner of Jepsen's total
@@ -23,17 +22,7 @@ public struct Storm: Sendable {
     /// before this returns.
     ///
     /// - Throws: `BenchError` when the storm cannot be made, `CancellationError`. What the broker did is in the report.
-    public func run() async throws -> StormReport {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        do {
-            let report = try await run(on: group.next())
-            try await group.shutdownGracefully()
-            return report
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-    }
+    public func run() async throws -> StormReport { try await withEventLoop { try await run(on: $0) } }
 
     private func run(on eventLoop: any EventLoop) async throws -> StormReport {
         let run = UInt32.random(in: 0...UInt32.max)
