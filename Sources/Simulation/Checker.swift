@@ -246,8 +246,11 @@ final class Checker {
 
     /// - Parameter isCertain: what precedes the entry is still what preceded it when it was appended.
     private func appended(_ process: SimulatedProcess, _ entry: Entry, isCertain: Bool) {
-        // What came with a snapshot is not of the replica's own log.
-        let isOwn = process.shard.term(of: entry.group, at: entry.index) == entry.term
+        // What came with a snapshot is not of the replica's own log; after a start among it, it may stand in there, and
+        // above the commit index nothing says what joins until the replica may vote again.
+        let state = process.shard.replicaState(of: entry.group)
+        let isCounted = state.map { $0.mayVote || entry.index.rawValue <= $0.commit.rawValue + 1 } ?? false
+        let isOwn = isCounted && process.shard.term(of: entry.group, at: entry.index) == entry.term
         let previous = isCertain && isOwn ? process.shard.term(of: entry.group, at: entry.index - 1) : nil
         let name = EntryName(group: entry.group, index: entry.index, term: entry.term)
         guard let known = entries[name] else {

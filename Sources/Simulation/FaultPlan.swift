@@ -55,8 +55,10 @@ struct FaultPlan {
     var shard = ShardConfiguration()
     var queues = 1
     var largestPadding: UInt64 = 256
-    /// Mean time between two client operations of one node.
-    var operation = Interval.milliseconds(25)
+    /// Mean time between two bursts of client operations of one node.
+    var operation = Interval.milliseconds(32)
+    /// Operations of a burst at most; on average about half as many. One for clients that wait for each answer.
+    var burst: UInt64 = 1
 
     init(_ random: inout SeededRandom, plant: PlantedBug?) {
         func maybe(_ chance: UInt64, _ low: UInt64, _ high: UInt64) -> Interval? {
@@ -103,6 +105,8 @@ struct FaultPlan {
         if random.oneIn(3) { shard.backlogLimit = 4_096 << random.next(below: 8) }
         diskLoss = maybe(40, 1_000, 10_000)
         dismissal = maybe(40, 200, 4_000)
+        burst = 1 + random.next(below: 12)
+        operation = Interval(nanoseconds: operation.nanoseconds * (burst + 1) / 2)
         switch plant {
         case .emptyStoreVotes: diskLoss = diskLoss ?? .seconds(2)
         case .changeBeforeBarrier, .twoChangesAtOnce, .learnerCounts, .removedLeaderCountsItself:

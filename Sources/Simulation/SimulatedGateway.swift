@@ -155,7 +155,11 @@ final class SimulatedGateway {
     private func scheduleOperation() {
         let mean = simulation.plan.operation.nanoseconds
         process.loop(after: Interval(nanoseconds: mean / 4 + random.next(below: mean * 3 / 2))) { [unowned self] in
-            if simulation.isDraining { drain() } else { operate() }
+            if simulation.isDraining {
+                drain()
+            } else {
+                for _ in 0...random.next(below: simulation.plan.burst) { operate() }
+            }
             scheduleOperation()
         }
     }
@@ -223,7 +227,8 @@ final class SimulatedGateway {
 
     private func publish(_ use: QueueUse, _ session: ClientSession) {
         guard !use.client.isBlocked, session.outstanding.count < 64 else { return }
-        for _ in 0..<1 + random.next(below: 3) {
+        for place in 0..<1 + random.next(below: 3) {
+            if place > 0 { simulation.countOperation() }
             let stamp = simulation.checker.newMessage(session.publisher)
             let limit = random.oneIn(8) ? simulation.plan.largestPadding : 64
             let length = MessageStamp.size + Int(random.next(below: limit))

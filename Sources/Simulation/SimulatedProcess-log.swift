@@ -212,10 +212,17 @@ extension SimulatedProcess {
     }
 
     func attest() {
-        guard log.needsAttestation else { return }
-        let last = lastWrite
-        thread(after: LogConfiguration.attestationDelay) { [unowned self] in
-            guard lastWrite == last, !isWriting, log.needsAttestation else { return }
+        guard log.needsAttestation, !isAttestationDue else { return }
+        isAttestationDue = true
+        attest(after: LogConfiguration.attestationDelay)
+    }
+
+    private func attest(after delay: Interval) {
+        thread(after: delay) { [unowned self] in
+            guard !isWriting, log.needsAttestation else { return isAttestationDue = false }
+            let due = lastWrite + LogConfiguration.attestationDelay
+            guard now >= due else { return attest(after: due - now) }
+            isAttestationDue = false
             log.stageAttestation()
             write()
         }

@@ -46,6 +46,7 @@ final class SimulatedProcess {
     var isWriterAwake = false
     var writeBegan: Instant?
     var lastWrite = Instant.zero
+    var isAttestationDue = false
     /// The last attempt to make a segment ready met a full disk.
     var lacksSegments = false
     /// After a segment could not be made ready, the next attempt.

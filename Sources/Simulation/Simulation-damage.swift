@@ -99,10 +99,9 @@ extension Simulation {
     /// One of the two copies of the store's identity.
     private func damageIdentity(_ node: NodeID) {
         let start = random.oneIn(2) ? 0 : 4_096
-        guard let file = disk(of: node).find("store"), damagedIdentity != DiskFileName(node: node, file: file) else {
-            return
-        }
-        damagedIdentity = DiskFileName(node: node, file: file)
+        guard let file = disk(of: node).find("store"),
+            damagedIdentities.insert(DiskFileName(node: node, file: file)).inserted
+        else { return }
         harm(node, "store", start..<start + 48)
     }
 

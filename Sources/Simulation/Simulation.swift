@@ -34,7 +34,7 @@ public final class Simulation {
     /// The node whose store has lost records for good.
     var lostNode: NodeID?
     /// The file `store` of which one copy is damaged.
-    var damagedIdentity: DiskFileName?
+    var damagedIdentities: Set<DiskFileName> = []
     /// No leader is hunted before this moment, so that there is something to disturb.
     private var nextHunt = Instant.zero
     private var huntsLeft: UInt64 = 0
@@ -173,7 +173,7 @@ public final class Simulation {
         disks[Int(node.rawValue) - 1] = VirtualDisk()
         atlases[Int(node.rawValue) - 1] = FaultAtlas()
         suspects.remove(node)
-        if damagedIdentity?.node == node { damagedIdentity = nil }
+        damagedIdentities = damagedIdentities.filter { $0.node != node }
         if lostNode == node { lostNode = nil }
         checker.lostDisk(node)
         coverage.add(.diskLoss)
