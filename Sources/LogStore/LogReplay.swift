@@ -67,7 +67,8 @@ struct LogReplay {
             let mayVote = !isIdentityLost && isComplete
             var recovered = RecoveredGroup(
                 group: group, term: replay.term, vote: replay.vote, created: created ?? nil,
-                configuration: configuration ?? nil, snapshot: contents.snapshot?.recovered,
+                // One that is damaged said something: no bytes say that nobody knows what.
+                configuration: configuration.map { $0 ?? Bytes() }, snapshot: contents.snapshot?.recovered,
                 retained: contents.retained, missing: contents.missing, entries: contents.entries,
                 damaged: contents.damaged, mayVote: mayVote,
                 mayLead: mayVote && contents.damaged.isEmpty && contents.missing.isEmpty)

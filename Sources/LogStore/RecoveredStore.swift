@@ -30,7 +30,7 @@ public struct RecoveredGroup: Sendable {
     public var vote: NodeID?
     /// The parameters of the newest `groupCreated` record.
     public var created: Bytes?
-    /// The newest configuration record.
+    /// The newest configuration record; empty when it is damaged.
     public var configuration: Bytes?
     /// The current snapshot; nil when there is none.
     public var snapshot: RecoveredSnapshot?

@@ -110,6 +110,17 @@ import Testing
         #expect(hosted.host.locations[LogHost.Key(group: 1, index: 10)] != location)
     }
 
+    /// A start tells a damaged configuration from none at all.
+    @Test func aDamagedConfigurationIsNotTakenForNone() throws {
+        let hosted = try filled()
+        let (segment, place) = try #require(find(Array("three nodes".utf8), hosted))
+        flip(hosted.disk, segment, place)
+        var random = SeededRandom(seed: 2)
+        let (_, store) = try NodeLog.open(disk: hosted.disk, configuration: LogFixture.small, randomness: &random)
+        let group = try #require(store.group(1))
+        #expect(group.configuration == Bytes() && !group.mayVote && !group.mayLead && group.lostThrough == .zero)
+    }
+
     @Test func recordsBesideTheEntriesAreNamedAsLongAsTheyAreNeeded() throws {
         var hosted = try filled()
         let state = (0..<200).map { UInt8(255 - $0) }

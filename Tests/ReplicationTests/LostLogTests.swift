@@ -10,13 +10,23 @@ import Topology
     private static let lost = LogIndex(12)
 
     /// Node 3 had acknowledged up to `lost`, and its store holds nothing of it.
-    private func nodes() -> ToyNodes {
-        var group = RecoveredGroup(
+    private func nodes(_ configuration: ShardConfiguration = ShardConfiguration()) -> ToyNodes {
+        var group = group(note: nil, mayVote: false)
+        group.lostThrough = LostLogTests.lost
+        return founded([group], configuration)
+    }
+
+    private func group(note: Bytes?, mayVote: Bool) -> RecoveredGroup {
+        RecoveredGroup(
             group: .topology, term: Term(1), vote: NodeID(1),
             created: GroupDescriptor(members: ToyNodes.members, preferredLeader: NodeID(1)).encoded(),
-            configuration: nil, snapshot: nil, entries: [], mayVote: false, mayLead: false)
-        group.lostThrough = LostLogTests.lost
-        let nodes = ToyNodes(groups: [NodeID(3): [group]])
+            configuration: note, snapshot: nil, entries: [], mayVote: mayVote, mayLead: mayVote)
+    }
+
+    private func founded(
+        _ groups: [RecoveredGroup], _ configuration: ShardConfiguration = ShardConfiguration()
+    ) -> ToyNodes {
+        let nodes = ToyNodes(configuration, groups: [NodeID(3): groups])
         nodes.found()
         nodes.advance(milliseconds: 200)
         return nodes
@@ -56,5 +66,26 @@ import Topology
         nodes.cut(NodeID(1))
         nodes.advance(milliseconds: 1_000)
         #expect(nodes.topology(of: 2)?.isServing == true || nodes.topology(of: 3)?.isServing == true)
+    }
+
+    // MARK: Notes
+
+    /// It may have said that a transfer was interrupted, or who the members are: what is written in its place must not
+    /// say the opposite.
+    @Test func aDamagedNoteStaysOneOverStarts() throws {
+        var nodes = founded([group(note: Bytes(), mayVote: false)])
+        #expect(nodes.topology(of: 3)?.mayVote == false)
+        let record = DamagedRecord(.configuration, group: .topology, segment: 1, offset: 0)
+        nodes[3].scrubbed(ScrubReport(segment: 1, bytes: 0, records: [record]), now: nodes.now)
+        nodes.settle()
+        let notes = (nodes.records[NodeID(3)] ?? []).compactMap { record -> Bytes? in
+            if case .configuration(.topology, let bytes) = record { bytes } else { nil }
+        }
+        let note = try #require(notes.last)
+        nodes = founded([group(note: note, mayVote: true)])
+        propose(20, nodes)
+        nodes.advance(milliseconds: 500)
+        #expect(try #require(nodes.topology(of: 3)?.applied) >= LogIndex(20))
+        #expect(nodes.topology(of: 3)?.mayVote == false)
     }
 }
