@@ -25,13 +25,18 @@ public struct StoreReport: Hashable, Sendable {
 
 /// Decides what a node with an empty store does.
 ///
-/// A cluster is founded only when every configured node reports an empty store. Where a peer knows a cluster already,
-/// the node is one of its founders and late, or it lost the founder's disk: then it takes no part of its own accord and
-/// waits to be taken in. So it can never found a second cluster or vote with an empty log.
+/// A cluster is founded only when every configured node reports an empty store, and only by the lowest of them. What a
+/// peer reported may have changed since, and were each to found by what it was told once, two of them could name
+/// different stores. The others learn the founders from whoever knows them, and a report counts no longer than the link
+/// that it came with.
+///
+/// Where a peer knows a cluster already, the node is one of its founders and late, or it lost the founder's disk: then
+/// it takes no part of its own accord and waits to be taken in. So it can never found a second cluster or vote with an
+/// empty log.
 public struct Formation: Sendable {
     /// What to do next.
     public enum Decision: Hashable, Sendable {
-        /// Not every configured node has been heard.
+        /// Not every configured node has been heard, or the lowest of them is to found the cluster.
         case wait
         /// Create the topology group with these members, of which this store is one.
         case found([GroupDescriptor.Member])
@@ -57,6 +62,22 @@ public struct Formation: Sendable {
     /// The nodes that have not reported yet, in order.
     public var missing: [NodeID] { configured.filter { $0 != node && reports[$0] == nil } }
 
+    /// The nodes whose stores were empty when they reported, in order: they wait to be told of a cluster, as this one.
+    public var waiting: [NodeID] { configured.filter { reports[$0]?.report.isEmpty ?? false } }
+
+    /// Whom the node waits for and why, for the operator.
+    public var waitingFor: String {
+        let absent = missing.map { "\($0.rawValue)" }.joined(separator: ", ")
+        guard let first = configured.first, first != node else {
+            return "this node founds the cluster once all configured nodes are there; not linked: \(absent)"
+        }
+        return "node \(first.rawValue), the lowest, founds the cluster once all configured nodes are there; "
+            + "not linked to this one: \(absent.isEmpty ? "none" : absent)"
+    }
+
+    /// The link to a peer is gone: what it reported may not be so any more.
+    public mutating func forget(_ peer: NodeID) { reports[peer] = nil }
+
     /// A peer said what its store knows; its newest report counts.
     public mutating func reported(by peer: NodeID, store: StoreID, report: StoreReport) -> Decision {
         reports[peer] = (store, report)
@@ -69,7 +90,7 @@ public struct Formation: Sendable {
             guard let (_, report) = reports[peer], !report.isEmpty else { continue }
             return decision(of: peer, founders: report.members)
         }
-        guard missing.isEmpty else { return .wait }
+        guard missing.isEmpty, node == configured.first else { return .wait }
         var members = [GroupDescriptor.Member(node: node, store: store)]
         for peer in configured where peer != node {
             guard let (peerStore, _) = reports[peer] else { return .wait }

@@ -275,9 +275,15 @@ final class SimulatedProcess {
         case .wait: break
         case .refuse(let reason): simulation.fail("formation", "\(node) refuses to start: \(reason)")
         case .found(let members), .rejoin(let members):
+            let waiting = formation?.waiting ?? []
             formation = nil
             shard.found(members: members, now: now)
             bootstrap = StoreReport(members: members).encoded()
+            loop(after: .zero) { [unowned self] in
+                for link in waiting.compactMap({ links[$0] }) {
+                    simulation.network.close(link, by: link.end(of: self))
+                }
+            }
         }
     }
 
@@ -289,6 +295,7 @@ final class SimulatedProcess {
         let far = link.ends[1 - end].node
         if links[far] === link { links[far] = nil }
         simulation.trace.note(node, "link down", UInt64(far.rawValue), 0)
+        formation?.forget(far)
         shard.linkDown(far, now: now)
         gateway.linkReset(far)
         setNeedsFlush()

@@ -52,16 +52,42 @@ import Testing
         #expect(report(&formation, 3) == .found(FormationTests.all))
     }
 
-    @Test func allNodesComeToTheSameMembers() {
-        var decisions: [Formation.Decision] = []
-        for own in UInt16(1)...3 {
-            var formation = Formation(
-                node: NodeID(own), store: FormationTests.store(UInt64(own)),
-                configured: [NodeID(2), NodeID(3), NodeID(1)])
-            for peer in UInt16(1)...3 where peer != own { _ = report(&formation, peer) }
-            decisions.append(formation.decision)
+    private func formation(on own: UInt16) -> Formation {
+        Formation(
+            node: NodeID(own), store: FormationTests.store(UInt64(own)), configured: [NodeID(2), NodeID(3), NodeID(1)])
+    }
+
+    /// Were each to found by what it was told once, two could name different stores.
+    @Test func onlyTheLowestNodeFounds() {
+        for own in UInt16(2)...3 {
+            var formation = formation(on: own)
+            for peer in UInt16(1)...3 where peer != own { #expect(report(&formation, peer) == .wait) }
+            #expect(formation.missing == [] && formation.waiting == [NodeID(1), NodeID(own == 2 ? 3 : 2)])
+            #expect(formation.waitingFor.hasPrefix("node 1, the lowest, founds the cluster"))
+            // It is told anew.
+            formation.forget(NodeID(1))
+            #expect(report(&formation, 1, members: FormationTests.all) == .found(FormationTests.all))
         }
-        #expect(decisions == Array(repeating: .found(FormationTests.all), count: 3))
+    }
+
+    /// Node 1 founded with node 2, whose disk was then lost; its report to node 3 is from before all that.
+    @Test func aReportOfOldMakesNoSecondCluster() {
+        var formation = formation(on: 3)
+        #expect(report(&formation, 1) == .wait)
+        #expect(report(&formation, 2, store: 99) == .wait)
+    }
+
+    @Test func whatAPeerReportedGoesWithItsLink() {
+        var formation = formation()
+        #expect(report(&formation, 2) == .wait)
+        formation.forget(NodeID(2))
+        #expect(report(&formation, 3) == .wait)
+        #expect(formation.missing == [NodeID(2)] && formation.waitingFor.hasSuffix("not linked: 2"))
+        #expect(
+            report(&formation, 2, store: 50)
+                == .found([
+                    FormationTests.member(1), FormationTests.member(2, 50), FormationTests.member(3),
+                ]))
     }
 
     /// The disk of this node was lost: it must neither found a second cluster nor vote with an empty log. One peer is

@@ -39,10 +39,13 @@ import Testing
         }.get()
 
         var told = events.makeAsyncIterator()
-        #expect(await told.next() == .up)
+        #expect(await told.next() == .up(isFounded: false))
+        // All are there, and the node founds the cluster: what it said a moment ago is not so any more.
+        #expect(await told.next() == .down(.closedByPeer))
+        #expect(await told.next() == .up(isFounded: true))
         try await loop.submit { peer.value.say(Bytes([99, 1, 2])) }.get()
         #expect(await told.next() == .down(.closedByPeer))
-        #expect(await told.next() == .up)
+        #expect(await told.next() == .up(isFounded: true))
 
         try await loop.flatSubmit { peer.value.stop() }.get()
         let close = try await loop.flatSubmit { node.value.stop().map { node.value.storeCloser } }.get()
@@ -54,7 +57,7 @@ import Testing
 /// A node's links without a node behind them.
 private final class LoosePeer: PeerLinksDelegate {
     enum Event: Equatable, Sendable {
-        case up
+        case up(isFounded: Bool)
         case down(LinkDownReason)
     }
 
@@ -92,7 +95,9 @@ private final class LoosePeer: PeerLinksDelegate {
 
     func stop() -> EventLoopFuture<Void> { links.shutdown() }
 
-    func linkUp(_ peer: PeerIdentity, bootstrap: Bytes) { continuation.yield(.up) }
+    func linkUp(_ peer: PeerIdentity, bootstrap: Bytes) {
+        continuation.yield(.up(isFounded: !bootstrap.isEmpty))
+    }
     func linkDown(_ node: NodeID, reason: LinkDownReason) { continuation.yield(.down(reason)) }
     func received(_ payload: Bytes, from node: NodeID) {}
     func livenessChanged(_ verdicts: [LivenessVerdict]) {}

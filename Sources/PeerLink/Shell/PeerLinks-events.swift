@@ -65,11 +65,12 @@ extension PeerLinks {
         deliverVerdicts()
     }
 
-    /// Closes the link to a node that sent what its receiver does not understand, if it is still there, and dials it
-    /// anew. May be called from within `PeerLinksDelegate.received`.
-    public func reset(_ node: NodeID) {
+    /// Closes the link to a node, if it is still there, and makes another: it sent what its receiver does not
+    /// understand, or a new handshake is to tell what the last one could not. May be called from within
+    /// `PeerLinksDelegate.received`.
+    public func reset(_ node: NodeID, _ reason: LinkDownReason = .notUnderstood) {
         guard let index = index(of: node), peers[index].link != nil else { return }
-        close(index, .notUnderstood, farewell: .closing)
+        close(index, reason, farewell: .closing)
         if let index = self.index(of: node) { scheduleDial(index) }
     }
 

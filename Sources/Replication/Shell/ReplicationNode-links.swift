@@ -50,6 +50,7 @@ extension ReplicationNode: PeerLinksDelegate {
 
     /// The data connection to a peer is gone.
     public func linkDown(_ node: NodeID, reason: LinkDownReason) {
+        formation?.forget(node)
         shard.linkDown(node, now: .now)
         delegate?.linkReset(node)
         setNeedsFlush()

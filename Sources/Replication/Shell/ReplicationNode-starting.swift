@@ -212,10 +212,14 @@ extension ReplicationNode {
     }
 
     private func join(_ founders: [GroupDescriptor.Member]) {
+        let waiting = formation?.waiting ?? []
         formation = nil
         shard.found(members: founders, now: .now)
         links?.bootstrap = StoreReport(members: founders).encoded()
         links?.cluster = clusterID
+        // Who was told that this store is empty is told anew.
+        let unsafe = UncheckedReference(self)
+        eventLoop.execute { for peer in waiting { unsafe.value.links?.reset(peer, .closed) } }
         setNeedsFlush()
     }
 }

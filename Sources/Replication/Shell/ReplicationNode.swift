@@ -56,6 +56,8 @@ public final class ReplicationNode {
     /// Its owner; to be set before `start`.
     public weak var delegate: (any ReplicationNodeDelegate)?
 
+    private let startedAt = Instant.now
+    private var isWaitingTold = false
     private var isFlushScheduled = false
     private var isFlushing = false
     private var needsFlush = false
@@ -203,6 +205,8 @@ public final class ReplicationNode {
     // MARK: Time
 
     private static let delegateTick = Interval.milliseconds(100)
+    /// How long a first start may wait for the others before the operator is told.
+    private static let formationPatience = Interval.seconds(5)
 
     private func setTimer() {
         let deadline = shard.nextDeadline
@@ -238,6 +242,10 @@ public final class ReplicationNode {
 
     private func ticked() {
         delegate?.tick(now: .now)
+        if !isWaitingTold, let formation, Instant.now - startedAt >= ReplicationNode.formationPatience {
+            isWaitingTold = true
+            logger.notice("the cluster is not founded yet: \(formation.waitingFor)")
+        }
         receiveDigests()
         setNeedsFlush()
     }
