@@ -102,6 +102,8 @@ extension Shard {
         for group in groups {
             if let replica = replicas[group] { considerMembers(replica) }
         }
+        // It may be on a third one by now, whose turn was asked for in vain while this change was under way.
+        considerStore(of: peer)
     }
 
     /// Whether a linked node is on a store whose place another has taken.

@@ -124,6 +124,21 @@ import Topology
         #expect(nodes[1].configurations(of: queue).count == 4)
     }
 
+    /// Its disk was lost twice, and the first change of stores was under way when the second was asked for.
+    @Test func aStoreThatWasAskedForInVainIsAskedForAgain() throws {
+        let nodes = founded()
+        let queue = try group("q", nodes)
+        let between = StoreID(high: 9, low: 2)
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        // As an earlier leader asked for it, ordered ahead of what this one asks for at the link.
+        _ = nodes[1].propose(
+            .replaceStore(MemberTests.lost, ToyNodes.store(MemberTests.lost), by: between), now: nodes.now)
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 500)
+        #expect(nodes[1].topology.store(of: MemberTests.lost) == MemberTests.newStore)
+        #expect(voters(queue, nodes) == Array(repeating: MemberTests.after, count: 3))
+    }
+
     // MARK: Notes
 
     private static func descriptor(_ stores: UInt64...) -> GroupDescriptor {
