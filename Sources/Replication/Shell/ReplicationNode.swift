@@ -295,6 +295,8 @@ public final class ReplicationNode {
             logger.error(
                 "a peer is on a data directory in whose place another has come; nothing it says counts",
                 metadata: ["node": "\(node)", "store": "\(store)"])
+            // It is told at the next handshake, and ends.
+            links?.reset(node, .closed)
         case .storeReplaced(let node, let store):
             logger.notice(
                 "node \(node.rawValue) lost its data directory and rejoins with another",
