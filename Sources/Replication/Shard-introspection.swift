@@ -53,6 +53,11 @@ extension Shard {
         }
     }
 
+    /// Leader only: how much a member has durable, as far as its word counts.
+    package func counted(of member: NodeID, in group: GroupID) -> LogIndex? {
+        replicas[group]?.raft.progress(of: member)?.counted
+    }
+
     /// Has the leader of a group let a member go, which it takes in again at once: for simulations of the machinery.
     package func dismiss(_ member: NodeID, from group: GroupID) {
         guard let replica = replicas[group], replica.isServing || replica.raft.bug == .changesBeforeBarrier,

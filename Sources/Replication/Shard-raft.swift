@@ -14,6 +14,10 @@ extension Shard {
         while let group = suspectedAgain.popLast() {
             if let replica = replicas[group] { leaderSuspected(replica) }
         }
+        while let group = permitted.popLast() {
+            guard let replica = replicas[group], let leader = replica.knownLeader, leader != node else { continue }
+            step(replica) { $0.retransmit(leader, into: &$1) }
+        }
     }
 
     func perform(_ replica: Replica, incoming: [Entry]) {

@@ -403,6 +403,7 @@ extension Shard {
         guard replica.waitsForTransfer else { return }
         replica.waitsForTransfer = false
         replica.raft.permit(voting: true, leading: replica.damaged.isEmpty)
+        permitted.append(replica.group)
     }
 
     /// The log got as far as the snapshot by itself: nobody will complete the transfer.

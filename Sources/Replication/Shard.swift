@@ -39,6 +39,8 @@ public final class Shard {
     var effects: [QueueEffect] = []
     /// Groups that took a suspected node for their leader during a step.
     var suspectedAgain: [GroupID] = []
+    /// Groups whose answers count from now on: the leader is told, as it may have nothing more to ask.
+    var permitted: [GroupID] = []
 
     /// Replicas with something to propose or to apply in this tick.
     var queued = Ring<GroupID>()

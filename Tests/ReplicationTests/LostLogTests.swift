@@ -68,6 +68,15 @@ import Topology
         #expect(nodes.topology(of: 2)?.isServing == true || nodes.topology(of: 3)?.isServing == true)
     }
 
+    /// The leader of a group in which nothing happens learns that the answers count again.
+    @Test func itsWordCountsAgainWithoutAnotherEntry() throws {
+        let nodes = nodes()
+        while try #require(nodes.topology(of: 1)?.commit) < LostLogTests.lost { propose(1, nodes) }
+        nodes.advance(milliseconds: 1_000)
+        #expect(nodes.topology(of: 3)?.mayVote == true)
+        #expect(nodes[1].counted(of: NodeID(3), in: .topology) == nodes.topology(of: 1)?.commit)
+    }
+
     // MARK: Notes
 
     /// It may have said that a transfer was interrupted, or who the members are: what is written in its place must not
