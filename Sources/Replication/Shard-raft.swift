@@ -57,8 +57,11 @@ extension Shard {
         for order in ready.appends { send(order, of: replica) }
         for node in ready.snapshotNeeded { offerSnapshot(replica, to: node) }
         if let change = ready.leader { leaderChanged(replica, to: change.leader) }
+        // A snapshot of the topology makes replicas, whose own steps take the place of this one's results.
+        let (readable, failedReads, violations) = (ready.readable, ready.failedReads, ready.violations)
+        let isCommitNew = ready.commit != nil
         if ready.snapshotInstalled != nil { snapshotInstalled(replica) }
-        if ready.commit != nil {
+        if isCommitNew {
             dropOvertakenSnapshot(replica)
             transfersSettled(replica)
             if replica.awaitsCommit {
@@ -70,8 +73,8 @@ extension Shard {
             activate(replica)
         }
         readIndexAnswered(
-            replica, readable: ready.readable.map { ($0.context, $0.index) }, failed: ready.failedReads)
-        for violation in ready.violations { output.events.append(.violation(replica.group, violation)) }
+            replica, readable: readable.map { ($0.context, $0.index) }, failed: failedReads)
+        for violation in violations { output.events.append(.violation(replica.group, violation)) }
     }
 
     /// The timestamp of the next entry: never before an earlier one's.

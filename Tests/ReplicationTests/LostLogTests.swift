@@ -77,6 +77,35 @@ import Topology
         #expect(nodes[1].counted(of: NodeID(3), in: .topology) == nodes.topology(of: 1)?.commit)
     }
 
+    /// The snapshot that makes it whole brings a queue that it is to lead, whose first campaign is a step of its own.
+    @Test func aSnapshotThatBringsAQueueToLeadSettlesItNonetheless() throws {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        let nodes = nodes(configuration)
+        nodes.cut(NodeID(3))
+        propose(1, nodes)
+        let name = try #require(nodes[1].topology.virtualHosts.first?.name)
+        let declaration = QueueDeclaration(
+            vhost: name, name: "q", durable: true, autoDelete: false,
+            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(3)))
+        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+        nodes.settle()
+        for number in 1...40 {
+            _ = nodes[1].propose(.putVirtualHost(VirtualHostRecord(name: "v\(number)")), now: nodes.now)
+            nodes.settle()
+            _ = nodes[1].propose(.deleteVirtualHost("v\(number)"), now: nodes.now)
+            nodes.settle()
+        }
+        nodes.advance(milliseconds: 2_000)
+        nodes.heal(NodeID(3))
+        nodes.advance(milliseconds: 1_000)
+        let isInstalled = nodes.events[NodeID(3), default: []].contains {
+            if case .snapshotInstalled(.topology, _, _) = $0 { true } else { false }
+        }
+        #expect(isInstalled && nodes[3].topology.queue("q", vhost: name) != nil)
+        #expect(nodes.topology(of: 3)?.mayVote == true)
+    }
+
     // MARK: Notes
 
     /// It may have said that a transfer was interrupted, or who the members are: what is written in its place must not
