@@ -25,7 +25,9 @@ extension Shard {
         let noted = Shard.transferredThrough(recovered)
         // What was acknowledged and is gone is made good by a log that is committed as far as that one ever went.
         let transferred = max(noted, recovered?.lostThrough ?? .zero)
-        let waitsForTransfer = transferred > .zero && restored.mayVote
+        // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
+        let isInOrder = restored.mayVote || (noted > .zero && recovered?.mayVoteOnceWhole ?? false)
+        let waitsForTransfer = transferred > .zero && isInOrder
         if transferred > .zero {
             restored.mayVote = false
             restored.mayLead = false

@@ -26,6 +26,11 @@ extension RestoredLog {
 }
 
 extension RecoveredGroup {
+    /// Nothing is lost but what a log that is committed far enough makes good, whether terms fall in it now or not.
+    var mayVoteOnceWhole: Bool {
+        (mayVote || lostThrough > .zero) && (usableEntries.last?.term ?? snapshot?.term ?? .zero) <= term
+    }
+
     /// The entries up to where the loss of records shows: a log begins behind its snapshot, and terms never fall.
     var usableEntries: [EntryLocation] {
         guard entries.first?.index == (snapshot?.index ?? .zero).next else { return [] }

@@ -126,4 +126,21 @@ import Topology
         #expect(try #require(nodes.topology(of: 3)?.applied) >= LogIndex(20))
         #expect(nodes.topology(of: 3)?.mayVote == false)
     }
+
+    /// The replica's own entry of an old branch lies under one that a transfer brought: with its end committed here
+    /// all is well, without another start.
+    @Test func fallingTermsOfAnInterruptedTransferAreMadeGood() throws {
+        var found = group(note: ReplicaNote(transferredThrough: LogIndex(3)).encoded(), mayVote: true)
+        found.term = Term(3)
+        found.entries = [(1, 1), (2, 3), (3, 2)].map { index, term in
+            EntryLocation(
+                group: .topology, index: LogIndex(index), term: Term(term), segment: 1, offset: 0, length: 100,
+                checksum: 0)
+        }
+        let nodes = founded([found])
+        #expect(nodes.topology(of: 3)?.mayVote == false)
+        propose(6, nodes)
+        nodes.advance(milliseconds: 500)
+        #expect(nodes.topology(of: 3)?.mayVote == true)
+    }
 }
