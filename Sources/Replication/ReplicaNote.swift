@@ -56,12 +56,16 @@ package struct ReplicaNote: Hashable, Sendable {
     /// The configurations that count for a log that begins behind `base`.
     /// - Parameter term: of the log's entries; nil where it has none.
     package func configurations(base: LogIndex, term: (LogIndex) -> Term?) -> [Configuration] {
-        guard let installation, installation.snapshot == base else {
-            return configurations.filter { $0.index <= base || term($0.index) == $0.term }
+        func counts(_ configuration: Configuration) -> Bool {
+            guard configuration.index > base else { return true }
+            guard let term = term(configuration.index) else { return false }
+            // A snapshot covered the entry when it was noted, so it is committed, whatever snapshot is left.
+            return configuration.term == term || configuration.term == .zero
         }
+        guard let installation, installation.snapshot == base else { return configurations.filter(counts) }
         let installed = Configuration(index: installation.index, term: .zero, descriptor: installation.descriptor)
         return (installed.index > .zero ? [installed] : [])
-            + configurations.filter { $0.index > base && term($0.index) == $0.term }
+            + configurations.filter { $0.index > base && counts($0) }
     }
 }
 

@@ -186,6 +186,11 @@ import Topology
         // The last one was never written, or another entry has taken its place.
         #expect(indices(note, base: 7, terms: [10: 3]) == all.dropLast())
         #expect(indices(note, base: 7, terms: [10: 3, 20: 4]) == all.dropLast())
+        // It was covered by a snapshot when it was noted, and an older one is left: the log has it.
+        var covered = note
+        covered.configurations[1].term = .zero
+        #expect(indices(covered, base: 7, terms: [10: 3, 20: 3]) == all)
+        #expect(indices(covered, base: 7, terms: [:]) == [LogIndex(5)])
         var installing = note
         installing.installation = ReplicaNote.Installation(
             snapshot: LogIndex(15), index: LogIndex(12), descriptor: MemberTests.descriptor(60))
