@@ -53,6 +53,9 @@ extension Shard {
         }
     }
 
+    /// The node came back without its data, or in the middle of its way back.
+    package var isRejoining: Bool { rejoiningSince != nil }
+
     /// Leader only: how much a member has durable, as far as its word counts.
     package func counted(of member: NodeID, in group: GroupID) -> LogIndex? {
         replicas[group]?.raft.progress(of: member)?.counted

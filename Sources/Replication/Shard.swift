@@ -117,8 +117,9 @@ public final class Shard {
             outboxes[peer] = OutboxBox()
         }
         for group in recovered.groups { restore(group) }
-        if let replica = replicas[.topology], !replica.isVoter { rejoiningSince = now }
         removeDeleted()
+        // In the middle of its way back, wherever that was interrupted.
+        if !outsiders.isEmpty { rejoiningSince = now }
         // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
         hostQueues(of: topology)
     }

@@ -139,6 +139,23 @@ import Topology
         #expect(voters(queue, nodes) == Array(repeating: MemberTests.after, count: 3))
     }
 
+    /// A node that ends in the middle of its way back says when it has everything nonetheless.
+    @Test func theWayBackGoesOnAfterARestart() throws {
+        let descriptor = GroupDescriptor(
+            members: ToyNodes.members.map {
+                $0.node == MemberTests.lost ? .init(node: $0.node, store: StoreID(high: 1, low: 1)) : $0
+            }, preferredLeader: NodeID(1))
+        let groups = [(GroupID.topology, ToyNodes.members), (GroupID(9), descriptor.members)].map { group, members in
+            RecoveredGroup(
+                group: group, term: Term(1), vote: nil,
+                created: GroupDescriptor(members: members, preferredLeader: NodeID(1)).encoded(), configuration: nil,
+                snapshot: nil, entries: [])
+        }
+        let nodes = ToyNodes(groups: [MemberTests.lost: groups])
+        #expect(nodes[2].isRejoining)
+        #expect(!nodes[1].isRejoining)
+    }
+
     // MARK: Notes
 
     private static func descriptor(_ stores: UInt64...) -> GroupDescriptor {
