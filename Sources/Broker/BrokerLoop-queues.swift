@@ -1,4 +1,5 @@
 import Primitives
+import Replication
 import Topology
 
 extension BrokerLoop {
@@ -37,7 +38,7 @@ extension BrokerLoop {
         let rotated = candidates[start...] + candidates[..<start]
         let others = rotated.filter { $0 != here }
         let ordered = [here] + others.filter { node.isUp($0) } + others.filter { !node.isUp($0) }
-        let members = ordered.prefix(max(1, min(size, 31))).sorted()
+        let members = ordered.prefix(max(1, min(size, GroupDescriptor.voterLimit))).sorted()
         guard isBalanced else { return .quorum(members: members, preferredLeader: here) }
         var load: [NodeID: Int] = [:]
         for queue in topology.queues {

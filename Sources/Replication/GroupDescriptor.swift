@@ -29,12 +29,15 @@ public struct GroupDescriptor: Hashable, Sendable {
         }
     }
 
+    /// Voters of one group at most, and so nodes of a cluster: each of them votes on its metadata.
+    public static let voterLimit = RaftLimits.voters
+
     /// Sorted by node.
     public var members: [Member]
     /// The node that should lead first.
     public var preferredLeader: NodeID
 
-    /// Members in any order, each node once, 1 to `RaftLimits.voters` of them voters.
+    /// Members in any order, each node once, 1 to `voterLimit` of them voters.
     public init(members: [Member], preferredLeader: NodeID) {
         self.members = members.sorted { $0.node < $1.node }
         self.preferredLeader = preferredLeader

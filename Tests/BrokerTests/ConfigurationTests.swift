@@ -90,6 +90,19 @@ import Testing
         #expect(try configuration.ownNode().id == NodeID(2))
     }
 
+    @Test func aClusterHasSevenNodesAtMost() throws {
+        func settings(_ count: Int) -> [Setting] {
+            (1...count).map {
+                Setting(
+                    key: "cluster_formation.classic_config.nodes.\($0)", value: $0 == 1 ? "warren@h" : "n\($0)@h",
+                    origin: "w.conf:\($0)")
+            }
+        }
+        #expect(try ServerConfiguration(settings(7)).nodes.count == 7)
+        let error = #expect(throws: ConfigurationError.self) { try ServerConfiguration(settings(8)) }
+        #expect(error?.description.contains("8 nodes; a cluster has at most 7") == true)
+    }
+
     @Test func laterSettingsWin() throws {
         let configuration = try load(
             "heartbeat = 10", "heartbeat = 20", "listeners.tcp.default = 7000", "cluster_name = east",

@@ -91,6 +91,11 @@ public struct ServerConfiguration: Sendable {
                 ConfiguredNode(id: NodeID(1), name: nodeName, address: ListenAddress(host: "127.0.0.1", port: 25_672))
             ]
         }
+        guard nodes.count <= GroupDescriptor.voterLimit else {
+            throw ConfigurationError(
+                "\(ServerConfiguration.nodePrefix)N: \(nodes.count) nodes; a cluster has at most "
+                    + "\(GroupDescriptor.voterLimit), as each votes on its metadata")
+        }
         nodes.sort { $0.id < $1.id }
         _ = try ownNode()
         broker.clusterName = clusterName
