@@ -66,6 +66,8 @@ final class Replica {
     var isNoteStale = false
     /// Leader only: its members are being changed.
     var isReconciling = false
+    /// Leader only: its learners meanwhile.
+    var catchUps: [NodeID: CatchUp] = [:]
     /// Leader only: its members are to be changed, once fewer groups are at it.
     var awaitsReconciliation = false
 

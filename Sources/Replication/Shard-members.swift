@@ -8,8 +8,6 @@ import Topology
 extension Shard {
     /// Groups whose members this node changes at a time: each may send a whole log.
     private static let reconciliationLimit = 64
-    /// Entries that a learner may lack of what is committed when it is made a voter.
-    private static let learnerDistance: UInt64 = 16
 
     // MARK: Configurations
 
@@ -150,6 +148,7 @@ extension Shard {
 
     private func beginReconciliation(_ replica: Replica) {
         replica.isReconciling = true
+        replica.catchUps = [:]
         reconciling += 1
         activate(replica)
         enqueue(replica)
@@ -210,11 +209,13 @@ extension Shard {
     }
 
     private func hasCaughtUp(_ peer: NodeID, _ replica: Replica) -> Bool {
-        guard isReachable(peer, of: replica), peers[peer]?.isUp ?? false,
-            let progress = replica.raft.progress(of: peer), progress.pendingSnapshot == nil
-        else { return false }
-        return progress.counted.rawValue + Shard.learnerDistance >= replica.raft.commit.rawValue
-            && progress.counted >= replica.raft.baseIndex
+        guard let progress = replica.raft.progress(of: peer) else { return false }
+        let commit = replica.raft.commit
+        var catchUp = replica.catchUps[peer] ?? CatchUp(counted: progress.counted, commit: commit, now: now)
+        let isComplete = catchUp.isComplete(counted: progress.counted, commit: commit, now: now)
+        replica.catchUps[peer] = catchUp
+        return isComplete && isReachable(peer, of: replica) && peers[peer]?.isUp ?? false
+            && progress.pendingSnapshot == nil && progress.counted >= replica.raft.baseIndex
     }
 
     /// Whether a learner that is not a voter yet can be reached.

@@ -156,6 +156,28 @@ import Topology
         #expect(!nodes[1].isRejoining)
     }
 
+    // MARK: Learners
+
+    /// In a busy group it never has what is committed this moment.
+    @Test func aLearnerIsTakenWhenItIsLessThanASecondBehind() {
+        var catchUp = CatchUp(counted: .zero, commit: LogIndex(1_000), now: .zero)
+        func isComplete(_ counted: UInt64, _ commit: UInt64, at milliseconds: UInt64) -> Bool {
+            catchUp.isComplete(
+                counted: LogIndex(counted), commit: LogIndex(commit), now: .zero + .milliseconds(milliseconds))
+        }
+        #expect(!isComplete(999, 5_000, at: 4_000))
+        // The first round took too long, the second one too, the third is quick.
+        #expect(!isComplete(1_000, 6_000, at: 5_000))
+        #expect(!isComplete(5_999, 6_900, at: 5_900))
+        #expect(!isComplete(6_000, 7_000, at: 6_000))
+        #expect(!isComplete(6_999, 7_500, at: 6_998))
+        #expect(isComplete(7_000, 7_500, at: 6_999))
+        #expect(!isComplete(7_100, 7_900, at: 7_000))
+        #expect(isComplete(7_100, 7_116, at: 20_000))
+        #expect(!catchUp.isStuck(now: .zero + .milliseconds(11_999)))
+        #expect(catchUp.isStuck(now: .zero + .milliseconds(12_000)))
+    }
+
     // MARK: Notes
 
     private static func descriptor(_ stores: UInt64...) -> GroupDescriptor {
