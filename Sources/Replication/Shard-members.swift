@@ -175,10 +175,21 @@ extension Shard {
             return
         }
         guard let next = nextDescriptor(of: replica, intended) else {
-            if !isCatchingUp(replica) { endReconciliation(replica) }
+            if isCatchingUp(replica) { yieldIfStuck(replica) } else { endReconciliation(replica) }
             return
         }
         change(replica, to: next)
+    }
+
+    /// Learners that get nowhere, for want of room on their disk or of a vote, must not keep other groups from being
+    /// made whole: theirs waits behind them for another turn. They go on being sent what they lack.
+    private func yieldIfStuck(_ replica: Replica) {
+        guard !awaitingReconciliation.isEmpty, !replica.awaitsReconciliation, !replica.catchUps.isEmpty,
+            replica.catchUps.values.allSatisfy({ $0.isStuck(now: now) }), !isSendingSnapshot(replica)
+        else { return }
+        replica.awaitsReconciliation = true
+        awaitingReconciliation.append(replica.group)
+        endReconciliation(replica)
     }
 
     private func nextDescriptor(of replica: Replica, _ intended: [GroupDescriptor.Member]) -> GroupDescriptor? {

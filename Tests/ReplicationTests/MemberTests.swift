@@ -139,6 +139,33 @@ import Topology
         #expect(voters(queue, nodes) == Array(repeating: MemberTests.after, count: 3))
     }
 
+    /// A learner that gets nowhere keeps nobody from a place among those that are being changed.
+    @Test func groupsTakeTurnsWhenTheirLearnersAreStuck() throws {
+        let nodes = founded()
+        for number in 1...70 { declare("q\(number)", nodes) }
+        let groups = try (1...70).map { try group("q\($0)", nodes) }
+        // A log that is more than what a learner may lack.
+        for _ in 1...6 {
+            for group in groups { nodes[1].dismiss(NodeID(3), from: group) }
+            nodes.advance(milliseconds: 200)
+        }
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        nodes.stalled.insert(MemberTests.lost)
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 1_000)
+        func learners() -> Int {
+            groups.count { group in
+                nodes[1].configurations(of: group).last?.descriptor.member(MemberTests.lost)?.role == .learner
+            }
+        }
+        #expect((60...64).contains(learners()))
+        nodes.advance(milliseconds: 6_000)
+        #expect(learners() == 70)
+        nodes.release(MemberTests.lost)
+        nodes.advance(milliseconds: 8_000)
+        for group in groups { #expect(voters(group, nodes) == Array(repeating: MemberTests.after, count: 3)) }
+    }
+
     /// A node that ends in the middle of its way back says when it has everything nonetheless.
     @Test func theWayBackGoesOnAfterARestart() throws {
         let descriptor = GroupDescriptor(
