@@ -47,7 +47,11 @@ extension Simulation {
     /// Everybody else is up, and what they say counts.
     func canSpare(_ node: NodeID, in group: GroupID) -> Bool {
         processes.count == Simulation.size
-            && processes.allSatisfy { $0.node == node || $0.shard.replicaState(of: group)?.mayVote ?? false }
+            && processes.allSatisfy {
+                guard $0.node != node else { return true }
+                guard let state = $0.shard.replicaState(of: group) else { return false }
+                return state.mayVote && state.isVoter
+            }
     }
 
     /// The node has every replica that it should have, as a voter.
