@@ -56,7 +56,7 @@ struct FaultPlan {
     var queues = 1
     var largestPadding: UInt64 = 256
     /// Mean time between two bursts of client operations of one node.
-    var operation = Interval.milliseconds(32)
+    var operation = Interval.milliseconds(34)
     /// Operations of a burst at most; on average about half as many. One for clients that wait for each answer.
     var burst: UInt64 = 1
 

@@ -316,28 +316,32 @@ final class SimulatedGateway {
         }
         if number == 0 && consumer.isAutoAck {
             answer(session, consumer, numbers, .settle)
-        } else if random.oneIn(2) {
-            answerLater(session, consumer, numbers)
         } else {
-            for one in numbers { answerLater(session, consumer, one...one) }
+            switch random.next(below: 3) {
+            case 0: answerLater(session, consumer, [numbers])
+            case 1: answerLater(session, consumer, numbers.map { $0...$0 })
+            default: for one in numbers { answerLater(session, consumer, [one...one]) }
+            }
         }
     }
 
     private enum Answer { case settle, giveBack(counted: Bool), discard }
 
-    private func answerLater(_ session: ClientSession, _ consumer: ClientConsumer, _ numbers: ClosedRange<UInt64>) {
+    private func answerLater(_ session: ClientSession, _ consumer: ClientConsumer, _ ranges: [ClosedRange<UInt64>]) {
         var wait = random.next(below: random.oneIn(20) ? 1_500_000_000 : 30_000_000)
         if simulation.isDraining { wait /= 16 }
-        let choice = random.next(below: 100)
+        let choices = ranges.map { _ in random.next(below: 100) }
         process.loop(after: Interval(nanoseconds: wait)) { [unowned self] in
-            let answer: Answer =
-                switch choice {
-                case 0..<6 where !simulation.isDraining: .giveBack(counted: true)
-                case 6..<9 where !simulation.isDraining: .giveBack(counted: false)
-                case 9..<11: .discard
-                default: .settle
-                }
-            self.answer(session, consumer, numbers, answer)
+            for (numbers, choice) in zip(ranges, choices) {
+                let answer: Answer =
+                    switch choice {
+                    case 0..<6 where !simulation.isDraining: .giveBack(counted: true)
+                    case 6..<9 where !simulation.isDraining: .giveBack(counted: false)
+                    case 9..<11: .discard
+                    default: .settle
+                    }
+                self.answer(session, consumer, numbers, answer)
+            }
         }
     }
 

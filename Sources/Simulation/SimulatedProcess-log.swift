@@ -181,7 +181,7 @@ extension SimulatedProcess {
         wakeWriter()
         let pause: Interval
         switch progress {
-        case .idle: pause = .milliseconds(20)
+        case .idle: pause = .milliseconds(40)
         case .waiting: pause = .milliseconds(1)
         case .stepped: pause = .microseconds(50 + random.next(below: 500))
         case .retired(let segment):

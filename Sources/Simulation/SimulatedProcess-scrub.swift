@@ -13,7 +13,7 @@ extension SimulatedProcess {
                 setNeedsFlush()
             }
         }
-        loop(after: .milliseconds(200 + random.next(below: 800))) { [unowned self] in scrub() }
+        loop(after: .milliseconds(400 + random.next(below: 1_200))) { [unowned self] in scrub() }
     }
 
     /// A place at which an entry that is needed cannot be read.

@@ -172,7 +172,8 @@ final class SimulatedProcess {
         needsFlush = true
         guard !isFlushScheduled, !isFlushing else { return }
         isFlushScheduled = true
-        loop(after: .microseconds(5)) { [unowned self] in
+        // A pass of the loop takes its time; what comes meanwhile is done with the next one.
+        loop(after: .microseconds(5 + random.next(below: 60))) { [unowned self] in
             isFlushScheduled = false
             flush()
         }
