@@ -194,6 +194,10 @@ import Testing
         ),
         ("management.tcp.port = -1", "w.conf:1: management.tcp.port = -1: expected a number from 0 to 65535"),
         ("scrub_interval = -1", "w.conf:1: scrub_interval = -1: expected milliseconds, 0 for never"),
+        (
+            "consumer_disconnected_timeout = 18446744073709551615",
+            "w.conf:1: consumer_disconnected_timeout = 18446744073709551615: expected milliseconds, from 1"
+        ),
         ("scrub_rate = 1kB", "w.conf:1: scrub_rate = 1kB: expected bytes a second, 64KiB at least"),
         ("data_dir =", "w.conf:1: data_dir = : expected a text"),
         ("log.level = loud", "w.conf:1: log.level = loud: expected debug, info, warning, error or critical"),

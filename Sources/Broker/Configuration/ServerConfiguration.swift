@@ -191,7 +191,7 @@ public struct ServerConfiguration: Sendable {
         },
         "event_loops": { $1 == "1" ? nil : "1" },
         "consumer_disconnected_timeout": { configuration, value in
-            guard let milliseconds = UInt64(value), milliseconds > 0 else { return "milliseconds" }
+            guard let milliseconds = UInt64(value), 1...1 << 40 ~= milliseconds else { return "milliseconds, from 1" }
             configuration.shard.sessionExpiry = .milliseconds(milliseconds)
             return nil
         },
