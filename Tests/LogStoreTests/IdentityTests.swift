@@ -119,3 +119,29 @@ import Testing
         }
     }
 }
+
+extension IdentityTests {
+    /// What is written after a loss is there at the next start like everything else.
+    @Test(arguments: [0, 1, 2, 3]) func aStoreThatLostAllItsSegmentsKeepsWhatComesLater(loss: Int) throws {
+        let sizes = LogConfiguration(segmentSize: 16 << 10, firstSegmentSize: 16 << 10, readySegments: 1)
+        var log = try LogFixture(configuration: sizes)
+        if loss < 2 { try log.log.prepareSegments() }
+        let names = try log.disk.list().filter { $0.hasPrefix("segment-") }
+        log.disk.lose(firstSegment)
+        for name in names.dropFirst() where loss == 1 {
+            log.disk.replace(name, with: [UInt8](repeating: 0, count: log.disk.contents(name).count))
+        }
+        if loss == 2 {
+            let bytes = log.disk.contents("store")
+            log.disk.replace("store", with: [UInt8](repeating: 0, count: 512) + bytes.dropFirst(512))
+        }
+        if loss == 3 { log.disk.lose("store") }
+        log = try LogFixture(disk: log.disk, configuration: sizes)
+        #expect(log.store.mayVote == (loss == 3))
+        try log.append([.groupCreated(group: GroupID(7), Bytes("new")), .entry(entry(1))])
+        _ = try log.log.reclaimStep { $0.map { _ in true } }
+        log.log.close()
+        let store = try LogFixture(disk: log.disk, configuration: sizes).store
+        #expect(store.groups.first?.lastIndex == LogIndex(1))
+    }
+}
