@@ -110,7 +110,8 @@ extension RaftCore {
         let reply = AppendReply(
             term: term, isAccepted: false, index: message.prevIndex, hintIndex: hint,
             hintTerm: log.term(at: hint) ?? .zero, readContext: message.term == term ? message.readContext : 0,
-            mayVote: mayVote)
+            // A leader that counted what is in doubt now has to begin below it.
+            mayVote: mayVote && doubtfulAfter == nil)
         send(.appendReply(reply), to: node, into: &ready)
     }
 

@@ -109,8 +109,8 @@ public struct RaftCore: Sendable {
         commit = restored.snapshotIndex
         verified = restored.snapshotIndex
         mayVote = restored.mayVote
-        mayLead = restored.mayLead
-        if !restored.mayVote { setDoubt(after: restored.snapshotIndex) }
+        mayLead = restored.mayLead && restored.isJoined
+        if !restored.mayVote || !restored.isJoined { setDoubt(after: restored.snapshotIndex) }
     }
 
     /// The newest term seen.

@@ -43,6 +43,12 @@ public struct RestoredLog: Sendable {
     /// that followed it are lost, old entries lie under newer ones in an order that no leader ever had. So it refuses
     /// appends that join above what appends of this life, from the snapshot on and without a gap, have gone over.
     public var mayVote: Bool
+    /// False when a crash interrupted a transfer: entries of a snapshot, all of them committed, stand among the log's
+    /// own, and nobody can tell where the two join. Such a replica votes by its last entry as found, which is no less
+    /// than what it ever acknowledged: an acknowledged entry that is committed is neither contradicted by a committed
+    /// one nor by a leader that followed, so it is still there, and terms ascend. It never campaigns, and refuses
+    /// appends that join above what appends of this life have gone over; what it acknowledges of those counts.
+    public var isJoined: Bool
     /// False while entries are damaged: such a replica follows and votes by the identities it knows, and never
     /// campaigns.
     public var mayLead: Bool
@@ -51,7 +57,8 @@ public struct RestoredLog: Sendable {
     public init(
         hardState: HardState = HardState(), termRuns: [TermRun] = [], lastIndex: LogIndex = .zero,
         snapshotIndex: LogIndex = .zero, snapshotTerm: Term = .zero,
-        configurations: [PlacedConfiguration] = [], mayVote: Bool = true, mayLead: Bool = true
+        configurations: [PlacedConfiguration] = [], mayVote: Bool = true, isJoined: Bool = true,
+        mayLead: Bool = true
     ) {
         self.hardState = hardState
         self.termRuns = termRuns
@@ -60,6 +67,7 @@ public struct RestoredLog: Sendable {
         self.snapshotTerm = snapshotTerm
         self.configurations = configurations
         self.mayVote = mayVote
+        self.isJoined = isJoined
         self.mayLead = mayLead
     }
 }

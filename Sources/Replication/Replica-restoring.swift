@@ -22,17 +22,18 @@ extension Shard {
                 restored.mayLead = false
             }
         }
-        let noted = Shard.transferredThrough(recovered)
+        let note = Shard.note(recovered)
+        let noted = max(note?.transferredThrough ?? .zero, note?.lostThrough ?? .zero)
         // What was acknowledged and is gone is made good by a log that is committed as far as that one ever went.
-        let transferred = max(noted, recovered?.lostThrough ?? .zero)
+        let lost = max(note?.lostThrough ?? .zero, recovered?.lostThrough ?? .zero)
         // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
         let isInOrder = restored.mayVote || (noted > .zero && recovered?.mayVoteOnceWhole ?? false)
-        let waitsForTransfer = transferred > .zero && isInOrder
-        if transferred > .zero {
-            restored.mayVote = false
+        let waitsForTransfer = max(noted, lost) > .zero && isInOrder
+        if lost > .zero { restored.mayVote = false }
+        if max(noted, lost) > .zero {
+            restored.isJoined = false
             restored.mayLead = false
         }
-        let note = recovered?.configuration.flatMap { try? ReplicaNote(decoding: $0) }
         let log = TermLog(restored)
         let configurations =
             note?.configurations(base: restored.snapshotIndex) { log.term(at: $0) } ?? []
@@ -47,10 +48,11 @@ extension Shard {
         if let state { put(state, at: restored.snapshotIndex, into: replica) } else { replica.isStateMissing = true }
         // What is of no account now must not be there when a snapshot covers its index.
         if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
-        replica.transferredThrough = transferred
+        replica.transferredThrough = note?.transferredThrough ?? .zero
+        replica.lostThrough = lost
         replica.waitsForTransfer = waitsForTransfer
         // Before anything of what shows the loss can go.
-        if transferred > noted { writeNote(replica) }
+        if lost > note?.lostThrough ?? .zero { writeNote(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true
@@ -60,10 +62,11 @@ extension Shard {
     }
 
     /// A note that cannot be read may have said anything.
-    private static func transferredThrough(_ recovered: RecoveredGroup?) -> LogIndex {
-        guard let bytes = recovered?.configuration else { return .zero }
-        guard let note = try? ReplicaNote(decoding: bytes) else { return LogIndex(RaftLimits.highestNumber) }
-        return note.transferredThrough
+    private static func note(_ recovered: RecoveredGroup?) -> ReplicaNote? {
+        guard let bytes = recovered?.configuration else { return nil }
+        let everything = LogIndex(RaftLimits.highestNumber)
+        return (try? ReplicaNote(decoding: bytes))
+            ?? ReplicaNote(transferredThrough: everything, lostThrough: everything)
     }
 
     /// What recovery found damaged is asked for as soon as there is somebody to ask.

@@ -57,6 +57,8 @@ final class Replica {
     var incomingSnapshot: IncomingSnapshot?
     /// What the disk has been told of transfers: `ReplicaNote.transferredThrough`.
     var transferredThrough = LogIndex.zero
+    /// What the disk has been told of losses: `ReplicaNote.lostThrough`.
+    var lostThrough = LogIndex.zero
     /// Nothing but an interrupted transfer keeps the replica from voting.
     var waitsForTransfer = false
     var damaged = DamagedEntries()

@@ -3,9 +3,9 @@ package import Primitives
 /// What a replica notes about its own log beside the log: the payload of the group's configuration record.
 ///
 /// While a leader's snapshot is on its way, its live entries stand in the node log among those of the replica's own
-/// log. After a crash in between nobody can tell whether entries of the two join: the replica neither votes nor leads
-/// until it knows the whole stretch to be committed. Likewise when a part of the log is lost: what it had acknowledged
-/// there must be committed here first.
+/// log. After a crash in between nobody can tell whether entries of the two join: the replica does not lead until it
+/// knows the whole stretch to be committed (`RestoredLog.isJoined`). When a part of the log is lost, what it had
+/// acknowledged there must be committed here first: until then it does not vote, either.
 ///
 /// A start reads no entries, so the members that entries brought stand here, too. The note precedes such an entry on
 /// the disk, and one without it follows the truncation that drops it; so of what is at or below a snapshot's index
@@ -15,6 +15,7 @@ package import Primitives
 /// configurations, for each u64 index, u64 term and the descriptor, length-prefixed; then a u8 flag and, if it is 1,
 /// the installation: u64 index of the snapshot, u64 index of the configuration and its descriptor. Version 1 has
 /// neither.
+/// Version 3 begins as version 2 and ends with u64 `lostThrough`; what versions 1 and 2 call transferred may be lost.
 package struct ReplicaNote: Hashable, Sendable {
     /// Members that an entry brought.
     package struct Configuration: Hashable, Sendable {
@@ -45,13 +46,18 @@ package struct ReplicaNote: Hashable, Sendable {
         }
     }
 
-    /// The log may hold entries that came with a snapshot, or lack some that it had, up to here; zero when it is whole.
+    /// The log may hold entries that came with a snapshot up to here; zero when it is whole.
     package var transferredThrough: LogIndex
+    /// The log may lack entries that it had, up to here; zero when it is whole.
+    package var lostThrough: LogIndex
     /// Ascending by index; all of the log, and the last one that the snapshot covers.
     package var configurations: [Configuration] = []
     package var installation: Installation?
 
-    package init(transferredThrough: LogIndex) { self.transferredThrough = transferredThrough }
+    package init(transferredThrough: LogIndex, lostThrough: LogIndex = .zero) {
+        self.transferredThrough = transferredThrough
+        self.lostThrough = lostThrough
+    }
 
     /// The configurations that count for a log that begins behind `base`.
     /// - Parameter term: of the log's entries; nil where it has none.
@@ -71,11 +77,9 @@ package struct ReplicaNote: Hashable, Sendable {
 
 extension ReplicaNote {
     package func encoded() -> Bytes {
-        var writer = ByteWriter(capacity: 9)
-        let isPlain = configurations.isEmpty && installation == nil
-        writer.write(UInt8(isPlain ? 1 : 2))
+        var writer = ByteWriter(capacity: 32)
+        writer.write(UInt8(3))
         writer.write(transferredThrough.rawValue)
-        guard !isPlain else { return writer.take() }
         writer.writeVarint(UInt64(configurations.count))
         for configuration in configurations {
             writer.write(configuration.index.rawValue)
@@ -88,6 +92,7 @@ extension ReplicaNote {
             writer.write(installation.index.rawValue)
             writer.writeLengthPrefixed(installation.descriptor.encoded())
         }
+        writer.write(lostThrough.rawValue)
         return writer.take()
     }
 
@@ -96,9 +101,10 @@ extension ReplicaNote {
         self = try bytes.withUnsafeBytes { buffer throws(DecodingFailure) in
             var reader = ByteReader(buffer)
             let version = try reader.read(UInt8.self)
-            guard (1...2).contains(version) else { throw .invalid("replica note version") }
+            guard (1...3).contains(version) else { throw .invalid("replica note version") }
             var note = ReplicaNote(transferredThrough: LogIndex(try reader.read()))
-            if version == 2 { try note.decodeMembers(&reader) }
+            if version > 1 { try note.decodeMembers(&reader) }
+            note.lostThrough = version > 2 ? LogIndex(try reader.read()) : note.transferredThrough
             guard reader.isAtEnd else { throw .invalid("replica note length") }
             return note
         }

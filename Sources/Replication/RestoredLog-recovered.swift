@@ -1,4 +1,4 @@
-import LogStore
+package import LogStore
 import Primitives
 import Raft
 
@@ -32,7 +32,7 @@ extension RecoveredGroup {
     }
 
     /// The entries up to where the loss of records shows: a log begins behind its snapshot, and terms never fall.
-    var usableEntries: [EntryLocation] {
+    package var usableEntries: [EntryLocation] {
         guard entries.first?.index == (snapshot?.index ?? .zero).next else { return [] }
         var last = snapshot?.term ?? .zero
         let fall = entries.firstIndex { entry in

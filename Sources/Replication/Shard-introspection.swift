@@ -23,6 +23,8 @@ package struct ReplicaState: Hashable, Sendable {
     package var durable: LogIndex
     /// What it says counts: no records of it are lost or in doubt.
     package var mayVote: Bool
+    /// No crash left entries of a transfer among those of its log.
+    package var isJoined: Bool
 }
 
 /// Members of a group from an entry on.
@@ -42,7 +44,8 @@ extension Shard {
             group: group, term: replica.raft.term, vote: replica.raft.vote, role: replica.raft.role,
             leader: replica.knownLeader, lastIndex: replica.raft.lastIndex, commit: replica.raft.commit,
             applied: replica.applied, isServing: replica.isServing, configurationIndex: replica.configurationIndex,
-            isVoter: replica.isVoter, durable: replica.raft.durableIndex, mayVote: replica.raft.mayVoteNow)
+            isVoter: replica.isVoter, durable: replica.raft.durableIndex, mayVote: replica.raft.mayVoteNow,
+            isJoined: !replica.waitsForTransfer)
     }
 
     /// The configurations of the group's log, ascending; the first is in force at its base, the last now.
@@ -86,16 +89,17 @@ extension Shard {
     /// The last entry that the group's newest snapshot covers; zero without one.
     package func base(of group: GroupID) -> LogIndex { replicas[group]?.locations.base ?? .zero }
 
-    /// The first entry that the group's machine refers to and that is neither in memory nor on the disk.
-    package func missingEntry(of group: GroupID) -> LogIndex? {
-        guard let replica = replicas[group], let machine = replica.queue else { return nil }
+    /// The entries that the group's machine refers to and that are neither in memory nor on the disk.
+    package func missingEntries(of group: GroupID) -> [LogIndex] {
+        guard let replica = replicas[group], let machine = replica.queue else { return [] }
+        var missing: [LogIndex] = []
         for range in machine.liveIndices {
             for index in range.lowerBound.rawValue...range.upperBound.rawValue {
                 let index = LogIndex(index)
-                if replica.locations[index] == nil && replica.tail[index] == nil { return index }
+                if replica.locations[index] == nil && replica.tail[index] == nil { missing.append(index) }
             }
         }
-        return nil
+        return missing
     }
 
     /// The entry, when it is in memory.

@@ -395,10 +395,10 @@ extension Shard {
 
     /// Everything up to where transfers have written is committed: whatever came with them is the log's own.
     func transfersSettled(_ replica: Replica) {
-        guard replica.transferredThrough > .zero, replica.raft.commit >= replica.transferredThrough,
-            replica.incomingSnapshot == nil
-        else { return }
+        let through = max(replica.transferredThrough, replica.lostThrough)
+        guard through > .zero, replica.raft.commit >= through, replica.incomingSnapshot == nil else { return }
         replica.transferredThrough = .zero
+        replica.lostThrough = .zero
         writeNote(replica)
         guard replica.waitsForTransfer else { return }
         replica.waitsForTransfer = false

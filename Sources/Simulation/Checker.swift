@@ -118,10 +118,8 @@ final class Checker {
             if let vote = votes[Ballot(group: group, term: found.term, voter: store.storeID)], found.vote != vote {
                 fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
             }
-            // Entries of an interrupted transfer may have taken the place of others: then the replica does not vote.
-            guard promise.acknowledged > .zero, note?.transferredThrough ?? .zero == .zero, found.mayVote else {
-                continue
-            }
+            guard promise.acknowledged > .zero, note?.lostThrough ?? .zero == .zero, found.mayVote else { continue }
+            if note?.transferredThrough ?? .zero > .zero { checkBound(of: promise, in: found, at: node); continue }
             let index = promise.acknowledged
             let base = found.snapshot?.index ?? .zero
             // Up to a snapshot everything was committed.
@@ -182,10 +180,8 @@ final class Checker {
         for group in process.shard.replicaGroups {
             guard let state = process.shard.replicaState(of: group) else { continue }
             let replica = Replica(node: process.node, group: group)
-            let before = seen[replica]
-            if state == before { continue }
-            seen[replica] = state
-            advance(process, state, from: before)
+            let before = seen.updateValue(state, forKey: replica)
+            if state != before { advance(process, state, from: before) }
         }
     }
 
@@ -247,9 +243,9 @@ final class Checker {
     /// - Parameter isCertain: what precedes the entry is still what preceded it when it was appended.
     private func appended(_ process: SimulatedProcess, _ entry: Entry, isCertain: Bool) {
         // What came with a snapshot is not of the replica's own log; after a start among it, it may stand in there, and
-        // above the commit index nothing says what joins until the replica may vote again.
+        // above the commit index nothing says what joins until everything that came is known to be committed.
         let state = process.shard.replicaState(of: entry.group)
-        let isCounted = state.map { $0.mayVote || entry.index.rawValue <= $0.commit.rawValue + 1 } ?? false
+        let isCounted = state.map { $0.mayVote && $0.isJoined || entry.index.rawValue <= $0.commit.rawValue + 1 } ?? false
         let isOwn = isCounted && process.shard.term(of: entry.group, at: entry.index) == entry.term
         let previous = isCertain && isOwn ? process.shard.term(of: entry.group, at: entry.index - 1) : nil
         let name = EntryName(group: entry.group, index: entry.index, term: entry.term)

@@ -50,7 +50,7 @@ extension Simulation {
             && processes.allSatisfy {
                 guard $0.node != node else { return true }
                 guard let state = $0.shard.replicaState(of: group) else { return false }
-                return state.mayVote && state.isVoter
+                return state.mayVote && state.isJoined && state.isVoter
             }
     }
 

@@ -141,7 +141,7 @@ struct ScriptRunner {
         if let base = try arguments.number("base") { disk.snapshotIndex = LogIndex(base) }
         cluster.restore(
             node, disk: disk, mayVote: arguments.named["may-vote"] != "no",
-            mayLead: arguments.named["may-lead"] != "no")
+            isJoined: arguments.named["joined"] != "no", mayLead: arguments.named["may-lead"] != "no")
     }
 
     private mutating func deliverSnapshot(_ arguments: ScriptArguments) throws {

@@ -70,10 +70,12 @@ struct ToyCluster {
     // MARK: Inputs
 
     /// Starts `node` over from `disk`.
-    mutating func restore(_ node: NodeID, disk: ToyDisk, mayVote: Bool = true, mayLead: Bool = true) {
+    mutating func restore(
+        _ node: NodeID, disk: ToyDisk, mayVote: Bool = true, isJoined: Bool = true, mayLead: Bool = true
+    ) {
         replicas[position(of: node)] = ToyReplica(
             id: node, group: group, founding: replicas[position(of: node)].founding, disk: disk, mayVote: mayVote,
-            mayLead: mayLead)
+            isJoined: isJoined, mayLead: mayLead)
     }
 
     /// Ends the process of `node`; the first `survivors` unfinished writes reach the disk although nobody was told.

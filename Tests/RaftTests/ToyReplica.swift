@@ -111,10 +111,11 @@ struct ToyReplica {
 
     init(
         id: NodeID, group: GroupID, founding: RaftConfiguration, disk: ToyDisk, mayVote: Bool = true,
-        mayLead: Bool = true
+        isJoined: Bool = true, mayLead: Bool = true
     ) {
         var restored = disk.restored
         restored.mayVote = mayVote
+        restored.isJoined = isJoined
         restored.mayLead = mayLead
         core = RaftCore(id: id, group: group, configuration: founding, restored: restored)
         self.founding = founding

@@ -43,7 +43,7 @@ import Topology
     private func notes(_ nodes: ToyNodes) throws -> [LogIndex] {
         try (nodes.records[NodeID(3)] ?? []).compactMap { record in
             guard case .configuration(.topology, let bytes) = record else { return nil }
-            return try ReplicaNote(decoding: bytes).transferredThrough
+            return try ReplicaNote(decoding: bytes).lostThrough
         }
     }
 
@@ -104,6 +104,27 @@ import Topology
         }
         #expect(isInstalled && nodes[3].topology.queue("q", vhost: name) != nil)
         #expect(nodes.topology(of: 3)?.mayVote == true)
+    }
+
+    /// With one node gone, one in the middle of a transfer and one whole there is a majority: of what the second
+    /// acknowledged nothing is missing, and the third has it.
+    @Test func anInterruptedTransferCostsNoVote() {
+        let nodes = ToyNodes(groups: [
+            NodeID(3): [group(note: ReplicaNote(transferredThrough: LogIndex(100)).encoded(), mayVote: true)]
+        ])
+        nodes.found()
+        nodes.cut(NodeID(2))
+        nodes.advance(milliseconds: 1_000)
+        #expect(nodes.topology(of: 1)?.isServing == true)
+        propose(4, nodes)
+        #expect(nodes.topology(of: 1)?.applied == nodes.topology(of: 1)?.commit)
+        // It leads when everything that came is known to be committed, not before.
+        nodes.heal(NodeID(2))
+        nodes.advance(milliseconds: 500)
+        nodes.cut(NodeID(1))
+        nodes.cut(NodeID(2))
+        nodes.advance(milliseconds: 1_000)
+        #expect(nodes.topology(of: 3)?.role == .follower)
     }
 
     // MARK: Notes

@@ -234,10 +234,13 @@ import Topology
         for count in 0..<bytes.count {
             #expect(throws: DecodingFailure.self) { try ReplicaNote(decoding: bytes[0..<count]) }
         }
-        // As it has always been where no members changed.
-        let plain = ReplicaNote(transferredThrough: LogIndex(0x0102))
-        #expect(plain.encoded().toArray() == [1, 2, 1, 0, 0, 0, 0, 0, 0])
+        let plain = ReplicaNote(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(3))
+        #expect(plain.encoded().toArray() == [3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0])
         #expect(try ReplicaNote(decoding: plain.encoded()) == plain)
+        // Earlier versions did not tell a transfer from a loss.
+        let old = ReplicaNote(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(0x0102))
+        #expect(try ReplicaNote(decoding: Bytes([1, 2, 1, 0, 0, 0, 0, 0, 0])) == old)
+        #expect(try ReplicaNote(decoding: Bytes([2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0])) == old)
     }
 
     /// What counts of a note is what the log has, and everything that a snapshot covers.
