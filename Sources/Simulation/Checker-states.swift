@@ -27,8 +27,8 @@ extension Checker {
         }
     }
 
-    /// What a transfer leaves out, because a committed command behind its snapshot acknowledged it, is missing only until
-    /// the replica has applied that command, too.
+    /// What a transfer leaves out, because a committed command behind its snapshot acknowledged it, is missing only
+    /// until the replica has applied that command, too.
     private func isLive(_ index: LogIndex, in group: GroupID) -> Bool {
         guard let model = models[group] else { return true }
         return model.machine.liveIndices.contains { $0.contains(index) }

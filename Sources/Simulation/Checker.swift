@@ -245,7 +245,7 @@ final class Checker {
         // What came with a snapshot is not of the replica's own log; after a start among it, it may stand in there, and
         // above the commit index nothing says what joins until everything that came is known to be committed.
         let state = process.shard.replicaState(of: entry.group)
-        let isCounted = state.map { $0.mayVote && $0.isJoined || entry.index.rawValue <= $0.commit.rawValue + 1 } ?? false
+        let isCounted = state.map { $0.mayVote && $0.isJoined || entry.index <= $0.commit.next } ?? false
         let isOwn = isCounted && process.shard.term(of: entry.group, at: entry.index) == entry.term
         let previous = isCertain && isOwn ? process.shard.term(of: entry.group, at: entry.index - 1) : nil
         let name = EntryName(group: entry.group, index: entry.index, term: entry.term)

@@ -8,8 +8,6 @@ import Testing
         let options = SimulationOptions(seed: seed, duration: .seconds(5))
         let first = Simulation(options).run()
         #expect(first.failure == nil)
-        #expect(first.operations > 100)
-        #expect(first.confirmed > 0)
         #expect(Simulation(options).run().hash == first.hash)
     }
 
@@ -19,12 +17,14 @@ import Testing
         #expect(first.hash != second.hash)
     }
 
-    /// Rare paths are reached: snapshots taken and sent, segments given up, damaged entries fetched from other nodes.
+    /// Clients get their work done, and rare paths are reached: snapshots taken and sent, segments given up, damaged
+    /// entries fetched from other nodes.
     @Test func seedsReachTheStoragesRarePaths() {
         var snapshots: UInt64 = 0
         var installed: UInt64 = 0
         var retired: UInt64 = 0
         var repairs: UInt64 = 0
+        var confirmed: UInt64 = 0
         for seed in 1...60 as ClosedRange<UInt64> {
             let result = Simulation(SimulationOptions(seed: seed, duration: .seconds(10))).run()
             #expect(result.failure == nil)
@@ -32,9 +32,14 @@ import Testing
             installed += result.snapshotsInstalled
             retired += result.segmentsRetired
             repairs += result.repairs
-            if snapshots > 0 && installed > 0 && retired > 0 && repairs > 0 { return }
+            confirmed += UInt64(result.confirmed)
+            if confirmed > 1_000 && snapshots > 0 && installed > 0 && retired > 0 && repairs > 0 { return }
         }
-        Issue.record("60 seeds: \(snapshots) taken, \(installed) installed, \(retired) retired, \(repairs) repaired")
+        Issue.record(
+            """
+            60 seeds: \(confirmed) confirmed, \(snapshots) taken, \(installed) installed, \(retired) retired, \
+            \(repairs) repaired
+            """)
     }
 
     /// The bugs that a few short seeds find; `Tests/run simulation` gives all of them longer ones.
