@@ -16,7 +16,8 @@ public struct BrokerConfiguration: Sendable {
     public var heartbeatSeconds: UInt16 = 60
     /// Time from accepting a socket to `connection.open`.
     public var handshakeTimeout = Interval.seconds(10)
-    /// Time a `connection.close` of ours waits for its answer before the socket is closed.
+    /// Time a `connection.close` of ours waits for its answer before the socket is closed, and a socket that is to be
+    /// closed for the client to read what is written.
     public var closeTimeout = Interval.seconds(5)
     /// Largest message body, in bytes; a larger one closes its channel with 406.
     public var maxMessageSize = 16 << 20

@@ -71,6 +71,33 @@ import Testing
         #expect(cluster[1].broker.connectionSnapshots().isEmpty)
     }
 
+    /// A socket whose other side does not read: nothing is ever written.
+    private final class FullSocket: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+        private var promises: [EventLoopPromise<Void>] = []
+
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            if let promise { promises.append(promise) }
+        }
+
+        func handlerRemoved(context: ChannelHandlerContext) {
+            for promise in promises { promise.fail(ChannelError.ioOnClosedChannel) }
+        }
+    }
+
+    @Test func aClientThatDoesNotReadIsNotWaitedForWithoutEnd() throws {
+        try channel.pipeline.syncOperations.addHandler(FullSocket(), position: .first)
+        try channel.writeInbound(ByteBuffer(string: "HELO there"))
+        _ = try output()
+        let limit = TimeAmount.nanoseconds(Int64(BrokerConfiguration().closeTimeout.nanoseconds))
+        channel.embeddedEventLoop.advanceTime(by: limit - .milliseconds(1))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        #expect(!channel.isActive)
+        channel.embeddedEventLoop.run()
+        #expect(cluster[1].broker.connectionSnapshots().isEmpty)
+    }
+
     @Test func forgetsAClientThatHangsUp() throws {
         try channel.writeInbound(ByteBuffer(bytes: conversation(publishes: 1, size: 10)))
         _ = try output()

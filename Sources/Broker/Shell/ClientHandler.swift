@@ -125,6 +125,12 @@ package final class ClientHandler: ChannelDuplexHandler, ConnectionTransport {
         let promise = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(context.channel.allocator.buffer(capacity: 0)), promise: promise)
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        promise.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
+        // A client that does not read would never let go of what is written to it.
+        let patience = TimeAmount.nanoseconds(Int64(clamping: broker.configuration.closeTimeout.nanoseconds))
+        let limit = context.eventLoop.scheduleTask(in: patience) { bound.value.close(promise: nil) }
+        promise.futureResult.whenComplete { _ in
+            limit.cancel()
+            bound.value.close(promise: nil)
+        }
     }
 }
