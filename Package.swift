@@ -3,8 +3,11 @@ import PackageDescription
 
 /// CI treats every warning as an error.
 let strictness: [SwiftSetting] = Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)]
+/// `Tests/fuzz` names libFuzzer's archive; everything of ours is then instrumented for it.
+let fuzzer = Context.environment["WARREN_FUZZER"]
+let instrumentation: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer"])]
 let settings: [SwiftSetting] =
-    strictness + [
+    strictness + instrumentation + [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
@@ -87,6 +90,13 @@ let package = Package(
                 "Simulation", "Topology", argumentParser, nioCore, nioPosix, logging, lifecycle, signals,
             ], swiftSettings: settings),
 
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "AMQP", "Broker", "LogStore", "PeerLink", "Primitives", "QueueClient", "QuorumQueue", "Raft",
+                "Replication", "Topology",
+            ], path: "Tests/FuzzTargets", swiftSettings: settings),
+
         tests("AMQPTests", ["AMQP", "Primitives"]),
         tests("AMQPClientTests", ["AMQPClient", "AMQP", "Primitives", nioCore, nioPosix, nioEmbedded]),
         tests("BenchTests", ["Bench", "Primitives"]),
@@ -96,6 +106,7 @@ let package = Package(
                 "Broker", "AMQP", "LogStore", "Topology", "QuorumQueue", "QueueClient", "Primitives", nioCore,
                 nioEmbedded, logging,
             ]),
+        tests("FuzzTests", ["FuzzTargets"], exclude: ["Corpus"]),
         tests("LogStoreTests", ["LogStore", "Primitives"]),
         tests(
             "ManagementTests",
@@ -120,3 +131,10 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if let fuzzer {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/FuzzDriver", swiftSettings: settings,
+            linkerSettings: [.unsafeFlags([fuzzer]), .linkedLibrary("stdc++"), .linkedLibrary("m")]))
+}

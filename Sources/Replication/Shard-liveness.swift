@@ -342,7 +342,7 @@ extension Shard {
         }
     }
 
-    private static func decodeLeaderships(_ content: Bytes) throws(DecodingFailure) -> [(GroupID, Term)] {
+    package static func decodeLeaderships(_ content: Bytes) throws(DecodingFailure) -> [(GroupID, Term)] {
         try content.withUnsafeBytes { buffer throws(DecodingFailure) in
             var reader = ByteReader(buffer)
             var result: [(GroupID, Term)] = []

@@ -2,7 +2,7 @@ public import LogStore
 public import Primitives
 import QueueClient
 import QuorumQueue
-import Raft
+package import Raft
 
 // What a group's core asks for, turned into records, messages and work.
 extension Shard {
@@ -349,7 +349,8 @@ extension Shard {
         step(replica, incoming: entries) { $0.receive(message, from: node, configurations: configurations, into: &$1) }
     }
 
-    private static func decodeRaft(
+    /// A Raft message and the entries behind it, which must be those that it announces.
+    package static func decodeRaft(
         _ content: Bytes, group: GroupID
     ) throws(DecodingFailure) -> (RaftMessage, [Entry]) {
         let (message, offset) = try content.withUnsafeBytes { buffer throws(DecodingFailure) in

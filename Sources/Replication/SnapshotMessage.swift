@@ -183,7 +183,7 @@ extension SnapshotMessage {
         return ranges
     }
 
-    static func entries(in content: Bytes, group: GroupID) throws(DecodingFailure) -> [Entry] {
+    package static func entries(in content: Bytes, group: GroupID) throws(DecodingFailure) -> [Entry] {
         var entries: [Entry] = []
         var start = 0
         while start < content.count {
