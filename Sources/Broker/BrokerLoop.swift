@@ -153,6 +153,7 @@ public final class BrokerLoop {
     public func nodeUp(_ node: NodeID, incarnation: Incarnation) {
         for handle in queues.values {
             handle.client.nodeUp(node)
+            askAnother(handle)
             handle.markDirty()
         }
         if node != self.node.nodeID { reportResources(to: node) }
@@ -162,6 +163,7 @@ public final class BrokerLoop {
     public func linkReset(_ node: NodeID) {
         for handle in queues.values {
             handle.client.linkReset(node)
+            askAnother(handle)
             handle.markDirty()
         }
         gatewayLost(node)
@@ -241,6 +243,7 @@ public final class BrokerLoop {
             if handle.hasCountRequests { handle.expireCounts(now: now) }
             if handle.client.needsTick {
                 handle.client.tick(now: now)
+                askAnother(handle)
                 handle.markDirty()
             } else if handle.client.isIdle {
                 idle.append(handle)
@@ -320,6 +323,14 @@ public final class BrokerLoop {
         let (leader, term) = node.leader(of: group)
         handle.client.leaderChanged(to: leader, term: term)
         return handle
+    }
+
+    /// Where this node has no replica of the queue, nobody tells it of a new leader: when the one it knows is not heard
+    /// any more, a member that is knows.
+    private func askAnother(_ handle: QueueHandle) {
+        guard let lost = handle.client.leader, !node.isUp(lost) else { return }
+        let (member, term) = node.leader(of: handle.group)
+        if term == .zero, let member { handle.client.turn(to: member) }
     }
 
     func forget(_ handle: QueueHandle) {

@@ -18,6 +18,14 @@ extension QueueClient {
         if node == leader { startOver() }
     }
 
+    /// The leader cannot be reached, and this node has no replica that would learn of the next one: another member is
+    /// asked, which takes what is sent or knows better.
+    public mutating func turn(to member: NodeID) {
+        guard member != leader, !isGone else { return }
+        hintFollowed = false
+        follow(member)
+    }
+
     /// A node can be reached again.
     public mutating func nodeUp(_ node: NodeID) {
         if node == leader { startOver() }

@@ -54,6 +54,20 @@ import Testing
         #expect(dialogue.unansweredCommands == 0)
     }
 
+    /// On a node without a replica nobody says who leads: another member is asked, whatever the term was.
+    @Test func whatTheLostLeaderDidNotAnswerIsSentToAnotherMember() {
+        let (dialogue, session) = attached()
+        dialogue.publish(session, "a")
+        _ = dialogue.flush()
+        dialogue.client.linkReset(firstLeader)
+        dialogue.client.turn(to: NodeID(3))
+        #expect(dialogue.flush() == ["n3 resume [s5 1/2]", "n3 #1 b2 s5@2 enqueue×1"])
+        dialogue.client.turn(to: NodeID(3))
+        #expect(dialogue.flush() == [])
+        dialogue.resumed([5: 1], from: NodeID(3), term: 2)
+        #expect(dialogue.say(.applied(session: 5, through: 2), from: NodeID(3)) == ["applied s5 2"])
+    }
+
     @Test func theOldLeadersLastWordsAreNotHeard() {
         let (dialogue, session) = attached()
         dialogue.publish(session, "a")
