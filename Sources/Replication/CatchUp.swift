@@ -34,7 +34,8 @@ package struct CatchUp: Sendable {
             self.counted = counted
             grewAt = now
         }
-        if counted.rawValue + CatchUp.distance >= commit.rawValue { return true }
+        // In a young group nothing at all would be near enough.
+        if counted > .zero && counted.rawValue + CatchUp.distance >= commit.rawValue { return true }
         guard counted >= goal else { return false }
         let isQuick = now - roundBegan < CatchUp.roundLimit
         goal = commit
