@@ -161,4 +161,14 @@ extension QueueMachine {
         let id = ConsumerID(session: sessions[place].id, number: 0)
         return add(Consumer(id: id, options: ConsumerOptions(), prefetch: 1, isAttached: false), at: place)
     }
+
+    /// A bug on purpose, for the simulator to find: what consumers hold is dealt out anew. Nothing but the simulator's
+    /// plant ever calls it.
+    package mutating func forgetDeliveries() {
+        for slot in consumers.indices where !consumers[slot].isGone { takeAll(from: slot, counted: false) }
+        ready.insert(&returning)
+        for slot in consumers.indices where !consumers[slot].isGone { tidy(slot) }
+        var lost: [QueueEffect] = []
+        serve(into: &lost)
+    }
 }

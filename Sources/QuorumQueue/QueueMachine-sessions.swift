@@ -7,6 +7,9 @@ extension QueueMachine.Turn {
         _ command: Command, ordinal: Int, to machine: inout QueueMachine, into effects: inout [QueueEffect]
     ) {
         if isRefused { return }
+        if place == nil, command != .open, machine.bug == .opensUnknownSessions {
+            place = machine.revive(id, lastApplied: sequence - 1)
+        }
         guard let place else {
             if command == .open && sequence == 1 {
                 sequence = 2
@@ -55,6 +58,8 @@ extension QueueMachine.Turn {
         if sequence > expected {
             accepted = Int(sequence - expected)
             machine.sessions[place].lastApplied = sequence - 1
+        } else if machine.bug == .repeatsNewest && sequence == expected {
+            accepted = count
         }
         machine.touch(place)
         return accepted
@@ -136,6 +141,13 @@ extension QueueMachine {
             consumers = []
             freeSlots = []
         }
+    }
+
+    /// What a planted bug does with a command of a session that is not open.
+    fileprivate mutating func revive(_ id: SessionID, lastApplied: UInt64) -> Int {
+        let place = place(of: id)
+        sessions.insert(Session(id: id, lastApplied: lastApplied), at: place)
+        return place
     }
 
     /// A bug on purpose, for the simulator to find: closes every session, as if nobody had ever opened one. Nothing but

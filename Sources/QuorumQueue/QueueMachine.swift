@@ -41,6 +41,8 @@ public struct QueueMachine: Sendable {
     var touched: [(session: SessionID, through: UInt64)] = []
     /// Room for runs on their way back; empty between commands.
     var returning: [ReturnedRun] = []
+    /// A bug on purpose; no part of the state.
+    package var bug: QueueBug?
 
     /// The highest session that a gateway opened.
     struct GatewayRecord: Sendable {
@@ -148,7 +150,7 @@ public struct QueueMachine: Sendable {
     /// Gives messages to consumers, as long as there are both. One that is alone in its priority gets whole runs,
     /// several get one message each in turn.
     mutating func serve(into effects: inout [QueueEffect]) {
-        while !ready.isEmpty, let next = service.popFirst() {
+        while !ready.isEmpty, let next = service.popFirst(bug) {
             let slot = Int(next.slot)
             guard consumers[slot].isEligible else {
                 consumers[slot].isQueued = false

@@ -29,6 +29,21 @@ struct ServiceQueue: Sendable {
         return nil
     }
 
+    /// Like `popFirst`, unless a planted bug has an order of its own.
+    mutating func popFirst(_ bug: QueueBug?) -> (slot: UInt32, isAlone: Bool)? {
+        guard case .servesByHash(let seed) = bug, let level = levels.indices.first(where: { !levels[$0].slots.isEmpty })
+        else { return popFirst() }
+        let slots = (0..<levels[level].slots.count).map { levels[level].slots[$0] }
+        func hash(_ slot: UInt32) -> UInt64 {
+            var mix = SeededRandom(seed: seed ^ UInt64(slot))
+            return mix.next()
+        }
+        guard let slot = slots.min(by: { hash($0) < hash($1) }) else { return nil }
+        levels[level].slots = Ring()
+        for other in slots where other != slot { levels[level].slots.append(other) }
+        return (slot, slots.count == 1)
+    }
+
     /// Removes the consumers that `isGone` names, and every level that is empty then.
     mutating func remove(where isGone: (UInt32) -> Bool) {
         for at in levels.indices {

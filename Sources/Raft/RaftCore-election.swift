@@ -15,6 +15,7 @@ extension RaftCore {
     public mutating func campaign(into ready: inout RaftReady) {
         guard canCampaign, leader == nil, role != .leader else { return }
         if role == .candidate && durableHardState != hardState { return }
+        if bug == .skipsPreVote { return becomeCandidate(isTransfer: false, into: &ready) }
         preVotes = Ballot()
         setRole(.preCandidate, into: &ready)
         for node in configuration.voters where node != id {
@@ -49,7 +50,7 @@ extension RaftCore {
     mutating func onPreVote(_ message: PreVote, from node: NodeID, into ready: inout RaftReady) {
         forgetLeaderThatCampaigns(node, term: message.term, into: &ready)
         let isGranted =
-            mayVote && leader == nil && message.term > term
+            mayVote && (leader == nil || bug == .ignoresLeader) && message.term > term
             && isUpToDate(lastIndex: message.lastIndex, lastTerm: message.lastTerm)
             && !isPreferred(to: message, from: node)
         if isGranted && role == .preCandidate {
@@ -133,7 +134,7 @@ extension RaftCore {
     mutating func onVote(_ message: Vote, from node: NodeID, into ready: inout RaftReady) {
         forgetLeaderThatCampaigns(node, term: message.term, into: &ready)
         if message.term > term {
-            if leader != nil && !message.isTransfer {
+            if leader != nil && !message.isTransfer && bug != .ignoresLeader {
                 // Stickiness: while the leader is heard, not even the term moves (thesis, section 4.2.3).
                 send(.voteReply(VoteReply(term: term, isGranted: false)), to: node, into: &ready)
                 makeKnown(to: node, into: &ready)
@@ -143,7 +144,8 @@ extension RaftCore {
         }
         let isGranted =
             mayVote && message.term == term && (vote == node || (vote == nil && leader == nil))
-            && isUpToDate(lastIndex: message.lastIndex, lastTerm: message.lastTerm)
+            && (isUpToDate(lastIndex: message.lastIndex, lastTerm: message.lastTerm)
+                || (message.isTransfer && bug == .transfersBlindly))
         if isGranted && vote == nil {
             hardState.vote = node
             ready.hardState = hardState

@@ -42,7 +42,7 @@ extension RaftCore {
                 reject(message, to: node, into: &ready)
                 return
             }
-            guard ownTerm == message.prevTerm else {
+            guard ownTerm == message.prevTerm || bug == .joinsBlindly else {
                 guard message.prevIndex > commit else {
                     ready.violations.append(.conflictBelowCommit(node: node, index: message.prevIndex))
                     return
@@ -60,6 +60,7 @@ extension RaftCore {
         while index <= last, let ownTerm = log.term(at: index), ownTerm == message.entriesTerm {
             index = min(log.endOfTerm(at: index), last).next
         }
+        if bug == .truncatesMatching { index = min(index, max(message.prevIndex, commit, log.baseIndex).next) }
         let hasNews = index <= last
         if hasNews {
             guard message.entriesTerm >= (log.term(at: index - 1) ?? .zero) else {
@@ -82,7 +83,7 @@ extension RaftCore {
         }
         verified = max(verified, last)
         if let limit = doubtfulAfter { setDoubt(after: max(limit, last)) }
-        let newCommit = min(message.commit, verified)
+        let newCommit = min(message.commit, bug == .commitsUnverified ? log.lastIndex : verified)
         if newCommit > commit {
             commit = newCommit
             ready.commit = newCommit
@@ -99,8 +100,10 @@ extension RaftCore {
         precondition(index > commit, "a committed entry would be dropped")
         log.truncate(from: index)
         configurationLog.truncate(from: index)
-        durableIndex = min(durableIndex, log.lastIndex)
-        enteredIndex = min(enteredIndex, log.lastIndex)
+        if bug != .countsOverwrittenWrites {
+            durableIndex = min(durableIndex, log.lastIndex)
+            enteredIndex = min(enteredIndex, log.lastIndex)
+        }
         ready.addTruncate(from: index)
     }
 

@@ -296,7 +296,7 @@ extension RaftCore {
     mutating func advanceCommit(into ready: inout RaftReady) {
         guard role == .leader else { return }
         var best = commit
-        if countsItself { consider(durableIndex, for: &best) }
+        if countsItself { consider(ownIndex, for: &best) }
         for peer in peers where counts(peer) { consider(peer.counted, for: &best) }
         guard best > commit, best >= termStart || bug == .countsEarlierTerms else { return }
         commit = best
@@ -308,6 +308,9 @@ extension RaftCore {
         startReadRound(into: &ready)
     }
 
+    /// The last entry for which this leader counts itself.
+    private var ownIndex: LogIndex { bug == .countsUnwritten ? log.lastIndex : durableIndex }
+
     private var countsItself: Bool { ownPosition != nil || bug == .countsItselfRemoved }
 
     private func counts(_ peer: Progress) -> Bool { peer.isVoter || bug == .countsLearners }
@@ -315,7 +318,7 @@ extension RaftCore {
     /// Raises `best` to `index` if a quorum has it.
     private func consider(_ index: LogIndex, for best: inout LogIndex) {
         guard index > best else { return }
-        var count = countsItself && durableIndex >= index ? 1 : 0
+        var count = countsItself && ownIndex >= index ? 1 : 0
         for peer in peers where counts(peer) && peer.counted >= index { count += 1 }
         if count >= configuration.quorum { best = index }
     }
@@ -323,7 +326,7 @@ extension RaftCore {
     /// Sends `timeoutNow` once the target has everything.
     mutating func continueTransfer(into ready: inout RaftReady) {
         guard role == .leader, !isTransferSent, let transferTarget, let peer = peerPosition(transferTarget),
-            peers[peer].match == log.lastIndex
+            peers[peer].match == log.lastIndex || bug == .transfersBlindly
         else { return }
         isTransferSent = true
         send(.timeoutNow(term), to: transferTarget, into: &ready)

@@ -41,7 +41,7 @@ extension RaftCore {
         guard role == .leader, readRound > confirmedRound else { return }
         var count = ownPosition == nil ? 0 : 1
         for peer in peers where peer.isVoter && peer.echoed >= readRound { count += 1 }
-        guard count >= configuration.quorum else { return }
+        guard count >= configuration.quorum || bug == .readsWithoutEcho else { return }
         confirmedRound = readRound
         var answered = 0
         while answered < reads.count, reads[answered].round != 0 {

@@ -206,7 +206,9 @@ public struct RaftCore: Sendable {
     /// may then be of an entry that was truncated and has come back with the same index and term, while the disk has
     /// the truncation and not yet the return. Several completions may be reported by their last.
     public mutating func durable(term: Term, through index: LogIndex, into ready: inout RaftReady) {
-        guard durableHardState.term == self.term, index > durableIndex, log.term(at: index) == term else { return }
+        guard durableHardState.term == self.term, index > durableIndex,
+            log.term(at: index) == term || (bug == .countsOverwrittenWrites && index <= log.lastIndex)
+        else { return }
         advanceDurable(to: index, into: &ready)
     }
 
@@ -272,20 +274,6 @@ extension RaftCore {
     }
 }
 
-/// A rule that is broken on purpose, for the simulator to find.
-package enum RaftBug: Sendable {
-    /// Entries of earlier terms are committed by counting copies (figure 8 of the Raft paper).
-    case countsEarlierTerms
-    /// A configuration is proposed before an entry of the leader's term is committed.
-    case changesBeforeBarrier
-    /// A configuration is proposed while the one before is not committed.
-    case changesTwice
-    /// Learners count when an entry is committed.
-    case countsLearners
-    /// A leader counts itself although its configuration does not name it.
-    case countsItselfRemoved
-}
-
 // MARK: - Shared by the parts
 
 extension RaftCore {
@@ -336,7 +324,7 @@ extension RaftCore {
     /// Whether a log that ends at (`lastTerm`, `lastIndex`) holds all that is committed, as far as this log can tell
     /// (Raft paper, 5.4.1). Both sides speak of the log in memory: votes leave and are granted after it is durable.
     func isUpToDate(lastIndex: LogIndex, lastTerm: Term) -> Bool {
-        lastTerm > log.lastTerm || (lastTerm == log.lastTerm && lastIndex >= log.lastIndex)
+        lastTerm > log.lastTerm || (lastTerm == log.lastTerm && lastIndex >= log.lastIndex) || bug == .votesBlindly
     }
 
     func peerPosition(_ node: NodeID) -> Int? {

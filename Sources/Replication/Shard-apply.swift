@@ -74,7 +74,7 @@ extension Shard {
     }
 
     private func applyCommitted(_ replica: Replica, _ budget: inout Int) {
-        while replica.applied < replica.raft.commit, budget > 0 {
+        while replica.applied < replica.applicableIndex, budget > 0 {
             let index = replica.applied.next
             guard let entry = replica.entry(at: index, for: .apply) else {
                 read(replica, from: index, for: .apply)

@@ -75,9 +75,22 @@ extension Shard {
         considerMembers(replica)
     }
 
+    /// Has the leader of a group hand it over to a member, or, with nil, go on leading: for simulations of the
+    /// machinery.
+    package func transfer(_ group: GroupID, to member: NodeID?) {
+        guard let replica = replicas[group], replica.isLeader else { return }
+        guard let member else { return replica.raft.abortTransfer() }
+        step(replica) { _ = $0.transfer(to: member, into: &$1) }
+    }
+
     /// Puts a bug in; see `RaftBug`.
     package func plant(_ bug: RaftBug) {
         for group in groups { replicas[group]?.raft.bug = bug }
+    }
+
+    /// Puts a bug in; see `QueueBug`.
+    package func plant(_ bug: QueueBug) {
+        for group in groups { replicas[group]?.queue?.bug = bug }
     }
 
     /// Takes any store of a node for the member, from now on.
@@ -122,6 +135,13 @@ extension Shard {
 
     /// The queue's state machine.
     package func machine(of group: GroupID) -> QueueMachine? { replicas[group]?.queue }
+}
+
+extension Replica {
+    /// Up to where entries may be applied: the commit index, unless a planted bug says otherwise.
+    var applicableIndex: LogIndex {
+        raft.bug == .appliesUncommitted && isLeader ? raft.lastIndex : raft.commit
+    }
 }
 
 /// One message of a peer payload, for a network that looks into what it carries.

@@ -277,6 +277,7 @@ extension Shard {
             SnapshotMark(
                 group: replica.group, index: name.index, term: name.term, byteCount: bytes.count,
                 live: Shard.ranges(live.map(\.index))), bytes)
+        guard replica.raft.bug != .installsBeforeDurable else { return installDurable(replica) }
         barriers.add(.installation(replica.group))
     }
 

@@ -18,6 +18,20 @@ extension Checker {
 
     func ended(_ session: ClientSession) {}
 
+    /// Entries of a queue that are known to be committed.
+    func applied(of group: GroupID) -> Int { models[group]?.counts.count ?? 0 }
+
+    /// A client was told a queue's counts. They are those behind an entry that was not overtaken when it asked.
+    func read(_ group: GroupID, since: Int, ready: UInt64, held: UInt64) {
+        let counts = models[group]?.counts ?? []
+        let isFresh = counts[max(0, min(since, counts.count) - 1)...].contains {
+            UInt64($0.ready) == ready && UInt64($0.held) == held
+        }
+        if !isFresh && !(counts.isEmpty || since == 0) {
+            fail("reads are fresh", "\(group) was said to have \(ready) ready and \(held) held, behind entry \(since)")
+        }
+    }
+
     func confirmed(_ message: UInt64, of group: GroupID) {
         confirmedCount += 1
         published[Int(message) - 1].isConfirmed = true

@@ -44,7 +44,7 @@ extension Checker {
         else { return }
         let voters = voters(process, of: state.group)
         let count = voters.count { voter in
-            if voter.store == process.shard.store { return state.durable >= state.commit }
+            if voter.store == process.shard.store { return isOnDisk(process, state.group, state.commit) }
             let name = Acknowledger(group: state.group, term: state.term, store: voter.store)
             return acknowledgements[name] ?? .zero >= state.commit
         }
@@ -77,7 +77,12 @@ extension Checker {
                 "change after commit",
                 "\(process.node) changes \(group) in \(state.term) before it has committed anything in it")
         }
-        for (earlier, later) in zip(all, all.dropFirst()) { checkStep(earlier, later, in: group) }
+        for (earlier, later) in zip(all, all.dropFirst()) {
+            checkStep(earlier, later, in: group)
+            if later == all.last, state.role == .leader, later.index > before?.configurationIndex ?? later.index {
+                checkPromotion(earlier, later, state)
+            }
+        }
         for found in all where found.index <= state.commit { note(found, in: group) }
     }
 
@@ -86,6 +91,17 @@ extension Checker {
         let new = Set(later.descriptor.voterStores)
         if old.symmetricDifference(new).count > 1 {
             fail("one step at a time", "\(group) goes from \(earlier) to \(later)")
+        }
+    }
+
+    /// Whoever becomes a voter has told the leader that proposes it what it has: its log is not empty.
+    private func checkPromotion(_ earlier: GroupConfiguration, _ later: GroupConfiguration, _ state: ReplicaState) {
+        for member in later.descriptor.members where member.role == .voter {
+            guard !earlier.descriptor.voterStores.contains(member.store) else { continue }
+            let name = Acknowledger(group: state.group, term: state.term, store: member.store)
+            if acknowledgements[name] ?? .zero == .zero {
+                fail("promotion", "\(member) of \(state.group) becomes a voter with nothing of the log")
+            }
         }
     }
 

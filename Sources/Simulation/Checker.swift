@@ -61,14 +61,18 @@ final class Checker {
     /// What each living replica was seen to be at last.
     var seen: [Replica: ReplicaState] = [:]
     /// Leaders that have committed nothing in their term.
-    private var uncommitted: Set<Replica> = []
+    var uncommitted: Set<Replica> = []
+    /// What is on the disks of the logs of living processes; see `DiskLog`.
+    var disks: [NodeID: DiskLog] = [:]
+    /// By group, the newest leadership and what has moved it.
+    var reigns: [GroupID: Reign] = [:]
     var removed: Set<GroupID> = []
     var models: [GroupID: QueueModel] = [:]
     var topology = Topology()
     var topologyApplied = LogIndex.zero
-    private(set) var elections: UInt64 = 0
-    private(set) var repairs: UInt64 = 0
-    private(set) var snapshots: (taken: UInt64, installed: UInt64) = (0, 0)
+    var elections: UInt64 = 0
+    var repairs: UInt64 = 0
+    var snapshots: (taken: UInt64, installed: UInt64) = (0, 0)
 
     struct Published {
         var group: GroupID
@@ -96,6 +100,7 @@ final class Checker {
             // It does not vote any more, and nobody counts on what it has acknowledged.
             forgetPromises(of: node)
         }
+        disks[node] = DiskLog(store)
         let metadata = Checker.metadata(in: store)
         for (group, promise) in promisesOf(node) {
             guard let found = store.groups.first(where: { $0.group == group }) else {
@@ -158,7 +163,9 @@ final class Checker {
         for record in output.records {
             guard case .truncate(let group, let from) = record else { continue }
             truncated[group] = min(truncated[group] ?? from, from)
+            checkTruncation(process, group, from)
         }
+        stage(process, output)
         for record in output.records {
             switch record {
             case .entry(let entry): appended(process, entry, isCertain: truncated[entry.group] == nil)
@@ -185,54 +192,7 @@ final class Checker {
         }
     }
 
-    private func observe(_ event: ShardEvent, _ process: SimulatedProcess) {
-        switch event {
-        case .becameLeader(let group, let term): becameLeader(process, group, term)
-        case .violation(let group, let violation): fail("Raft core", "\(process.node) in \(group): \(violation)")
-        case .malformedMessage(let from, let reason):
-            fail("peer protocol", "\(process.node) got from \(from): \(reason)")
-        case .readFailed(let group, let reason):
-            if !simulation.suspects.contains(process.node) {
-                fail("log store", "\(process.node) in \(group): \(reason)")
-            }
-        case .entryDamaged(let group, let index, _):
-            simulation.trace.tell("\(process.node) found \(index) of \(group) damaged")
-            simulation.coverage.add(.damagedEntry)
-            if !simulation.suspects.contains(process.node) {
-                fail("log store", "\(process.node): damaged \(index) of \(group)")
-            }
-        case .entryRepaired(let group, let index):
-            simulation.trace.tell("\(process.node) repaired \(index) of \(group)")
-            repairs += 1
-            simulation.coverage.add(.repairedEntry)
-        case .foreignStore(let node, let store):
-            // A link to what was lost with its disk may stand a little longer.
-            if simulation.process(node)?.shard.store == store {
-                fail("formation", "\(process.node) takes \(node) for a stranger")
-            }
-        case .storeReplaced(let node, let store):
-            simulation.trace.tell("\(process.node) knows \(node) with \(store)")
-        case .membersChanged(let group, let index):
-            simulation.trace.tell("\(process.node) has other members of \(group) from \(index) on")
-        case .rejoined(let queues, let time):
-            simulation.coverage.add(.rejoin)
-            simulation.trace.tell("\(process.node) has \(queues) queues again after \(time)")
-        case .snapshotRefused(let group, let from, let reason):
-            fail("snapshot", "\(process.node) in \(group) got from \(from): \(reason)")
-        case .snapshotTooLarge(let group): fail("snapshot", "\(process.node): the state of \(group) is too large")
-        case .snapshotUnreadable(let group, let reason): fail("snapshot", "\(process.node) in \(group): \(reason)")
-        case .snapshotTaken: snapshots.taken += 1
-        case .snapshotInstalled(let group, _, _):
-            snapshots.installed += 1
-            if process.shard.configurations(of: group).first?.index ?? .zero > .zero {
-                simulation.coverage.add(.installedConfiguration)
-            }
-        case .recordDamaged(let record): simulation.trace.tell("\(process.node) writes \(record) again")
-        case .steppedDown, .replicaCreated, .replicaRemoved: break
-        }
-    }
-
-    private func forget(_ group: GroupID, at node: NodeID) {
+    func forget(_ group: GroupID, at node: NodeID) {
         removed.insert(group)
         promises[Replica(node: node, group: group)] = nil
         seen[Replica(node: node, group: group)] = nil
@@ -294,13 +254,18 @@ final class Checker {
             revealed = reply.term
             acknowledged(reply, by: process, in: item.group)
             let isThere = truncated.map { reply.index < $0 } ?? true
+            if isThere { checkAcknowledgement(reply, of: process, in: item.group) }
             if reply.isAccepted, isThere, reply.index > promises[replica]?.acknowledged ?? .zero,
                 let term = process.shard.term(of: item.group, at: reply.index)
             {
                 promises[replica, default: Promise()].acknowledged = reply.index
                 promises[replica, default: Promise()].acknowledgedTerm = term
             }
-        case .timeoutNow(let term), .leaderGone(let term): revealed = term
+        case .timeoutNow(let term):
+            revealed = term
+            reigns[item.group]?.movedAt = simulation.now
+            simulation.coverage.add(.transfer)
+        case .leaderGone(let term): revealed = term
         }
         if revealed > promises[replica]?.term ?? .zero { promises[replica, default: Promise()].term = revealed }
     }
@@ -313,9 +278,10 @@ final class Checker {
         votes[ballot] = candidate
     }
 
-    private func becameLeader(_ process: SimulatedProcess, _ group: GroupID, _ term: Term) {
+    func becameLeader(_ process: SimulatedProcess, _ group: GroupID, _ term: Term) {
         elections += 1
         simulation.trace.tell("\(process.node) leads \(group) in \(term)")
+        checkCause(process, group, term)
         let name = GroupTerm(group: group, term: term)
         if let known = leaders[name] {
             fail("one leader per term", "\(known) and \(process.node) lead \(group) in \(term)")
@@ -362,7 +328,12 @@ final class Checker {
         {
             simulation.leaderAdvanced(process, isFirstCommit: true)
         }
-        if let before { checkCommit(process, state, from: before) }
+        if let before {
+            checkCommit(process, state, from: before)
+            if before.role == .leader, state.role != .leader, state.term == before.term {
+                reigns[group]?.resigned(process.node, in: state.term)
+            }
+        }
         if state.applied > state.commit { fail("apply after commit", "\(process.node) in \(group)") }
         var list: [Committed] = []
         swap(&list, &committed[group, default: []])

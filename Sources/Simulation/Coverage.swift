@@ -26,6 +26,9 @@ public enum CoveragePoint: String, CaseIterable, Sendable {
     case configurationChange = "configurations committed"
     case promotion = "learners made voters"
     case truncatedConfiguration = "configurations truncated"
+    case orderlyStop = "processes stopped in order"
+    case clockJump = "jumps of a wall clock"
+    case transfer = "leaderships handed over"
     case installedConfiguration = "configurations that came with a snapshot"
 }
 

@@ -35,6 +35,13 @@ struct FaultPlan {
     var diskLoss: Interval?
     /// A member of a group is let go, and taken in again.
     var dismissal: Interval?
+    /// A process is stopped in order: it hands its leaderships over and ends.
+    var stop: Interval?
+    /// A leader hands a group over to any voter.
+    var transfer: Interval?
+    /// The wall clock of a node jumps, forward or back, to so many milliseconds ahead of the true time at most.
+    var clockJump: Interval?
+    var largestSkew: UInt64 = 60_000
     /// A new leader's node is hit soon after its election, once in so many elections; 0 for never.
     var leaderHunt: UInt64 = 0
     /// New leaders are muted, and hit at their first commit.
@@ -52,9 +59,16 @@ struct FaultPlan {
     /// Bytes on their way at which a link counts as backed up.
     var backedUpBytes = 8 << 20
 
+    /// Nodes of the cluster.
+    var nodes = 3
+    /// On five nodes: queues have three members, or all nodes, or some of them this and others that.
+    var hasSmallGroups = false
+    var hasLargeGroups = true
     var shard = ShardConfiguration()
     var queues = 1
     var largestPadding: UInt64 = 256
+    /// Requests for counts among a thousand operations.
+    var reads: UInt64 = 30
     /// Mean time between two bursts of client operations of one node.
     var operation = Interval.milliseconds(34)
     /// Operations of a burst at most; on average about half as many. One for clients that wait for each answer.
@@ -107,9 +121,23 @@ struct FaultPlan {
         dismissal = maybe(40, 200, 4_000)
         burst = 1 + random.next(below: 12)
         operation = Interval(nanoseconds: operation.nanoseconds * (burst + 1) / 2)
+        stop = maybe(40, 2_000, 12_000)
+        transfer = maybe(40, 100, 3_000)
+        if random.oneIn(3) { reads = 300 }
+        clockJump = maybe(60, 500, 10_000)
+        if random.oneIn(3) { largestSkew = 400 * 86_400_000 }
+        if random.oneIn(4) {
+            nodes = 5
+            hasSmallGroups = !random.oneIn(3)
+            hasLargeGroups = !hasSmallGroups || random.oneIn(2)
+        }
+        if random.oneIn(4) { queues = 5 + Int(random.next(below: 8)) }
+        // The cluster has as much to do whatever its size.
+        operation = Interval(nanoseconds: operation.nanoseconds * UInt64(nodes) / 3)
         switch plant {
+        case .blindTransfer: transfer = transfer ?? .milliseconds(300)
         case .emptyStoreVotes: diskLoss = diskLoss ?? .seconds(2)
-        case .changeBeforeBarrier, .twoChangesAtOnce, .learnerCounts, .removedLeaderCountsItself:
+        case .changeBeforeBarrier, .twoChangesAtOnce, .learnerCounts, .removedLeaderCountsItself, .earlyPromotion:
             dismissal = dismissal ?? .milliseconds(500)
         default: break
         }

@@ -40,6 +40,8 @@ struct QueueModel {
     private var newestOfPublisher: [UInt64: UInt64] = [:]
     /// The first broken rule.
     private(set) var fault: (invariant: String, detail: String)?
+    /// How many messages were ready and held after each entry.
+    private(set) var counts: [(ready: Int, held: Int)] = []
 
     init(_ group: GroupID) { self.group = group }
 
@@ -66,6 +68,7 @@ struct QueueModel {
     mutating func apply(_ entry: Entry, isKnown: (MessageStamp) -> Bool) {
         var effects: [QueueEffect] = []
         machine.apply(entry, into: &effects)
+        counts.append((machine.messagesReady, machine.messagesUnacknowledged))
         if machine.ignoredCount > 0 { fail("well-formed commands", "the machine ignored a command") }
         guard entry.header.kind == .commands else { return }
         var gets: [SessionID: [UInt64: Delivery]] = [:]

@@ -66,6 +66,7 @@ final class SimulatedGateway {
     func linkReset(_ node: NodeID) {
         for use in uses {
             use.client.linkReset(node)
+            askAnother(use)
             use.isDirty = true
         }
     }
@@ -73,8 +74,16 @@ final class SimulatedGateway {
     func nodeUp(_ node: NodeID) {
         for use in uses {
             use.client.nodeUp(node)
+            askAnother(use)
             use.isDirty = true
         }
+    }
+
+    /// As `BrokerLoop` does it.
+    private func askAnother(_ use: QueueUse) {
+        guard let lost = use.client.leader, !process.shard.isUp(lost) else { return }
+        let (member, term) = process.shard.leader(of: use.group)
+        if term == .zero, let member { use.client.turn(to: member) }
     }
 
     func flush() {
@@ -102,6 +111,7 @@ final class SimulatedGateway {
         for use in uses {
             if use.client.needsTick {
                 use.client.tick(now: process.now)
+                askAnother(use)
                 use.isDirty = true
             }
         }
@@ -127,20 +137,26 @@ final class SimulatedGateway {
             let name = "q\(number)"
             guard process.shard.topology.queue(name, vhost: "/") == nil else { continue }
             if number == simulation.plan.queues && number > 1 && !simulation.isHalfway { continue }
-            let leader = members[Int(random.next(below: UInt64(members.count)))]
-            declare(name, members: members.sorted(), leader: leader)
+            declare(name, among: members)
         }
         guard simulation.hasFaults, random.oneIn(20) else { return }
         // A queue that comes and goes: its group is created and removed again and again.
         if let record = process.shard.topology.queue("passing", vhost: "/") {
             requests.insert(process.propose(.deleteQueue(vhost: "/", name: "passing", expected: record.id)))
         } else {
-            declare("passing", members: members.sorted(), leader: process.node)
+            declare("passing", among: members)
         }
         simulation.countOperation()
     }
 
-    private func declare(_ name: String, members: [NodeID], leader: NodeID) {
+    private func declare(_ name: String, among nodes: [NodeID]) {
+        let plan = simulation.plan
+        var members = nodes
+        if plan.hasSmallGroups && (!plan.hasLargeGroups || random.oneIn(2)) {
+            while members.count > 3 { members.remove(at: Int(random.next(below: UInt64(members.count)))) }
+        }
+        let leader = members[Int(random.next(below: UInt64(members.count)))]
+        members.sort()
         let declaration = QueueDeclaration(
             vhost: "/", name: name, durable: true, autoDelete: false,
             placement: .quorum(members: members, preferredLeader: leader))
@@ -190,7 +206,15 @@ final class SimulatedGateway {
         use.sessions.append(session)
     }
 
+    private func readCounts(_ use: QueueUse) {
+        let request = nextRequest
+        nextRequest += 1
+        use.statuses[request] = simulation.checker.applied(of: use.group)
+        use.client.status(requestID: request)
+    }
+
     private func operate(_ use: QueueUse, _ session: ClientSession) {
+        guard random.next(below: 1_000) >= simulation.plan.reads else { return readCounts(use) }
         switch random.next(below: 1_000) {
         case 0..<600: publish(use, session)
         case 600..<700:
@@ -216,11 +240,6 @@ final class SimulatedGateway {
             use.client.closeSession(session.id)
             end(session)
         case 800..<802: use.client.purge(session.id)
-        case 802..<820:
-            let request = nextRequest
-            nextRequest += 1
-            use.statuses.insert(request)
-            use.client.status(requestID: request)
         default: publish(use, session)
         }
     }
@@ -289,10 +308,11 @@ final class SimulatedGateway {
             simulation.trace.tell("\(process.node) lost session \(id): \(loss)")
             guard let session = use.session(id) else { return }
             end(session)
-        case .status(let request, _, _, _):
-            if use.statuses.remove(request) == nil {
-                simulation.fail("status", "an answer to a request that was not made")
+        case .status(let request, let ready, let held, _):
+            guard let since = use.statuses.removeValue(forKey: request) else {
+                return simulation.fail("status", "an answer to a request that was not made")
             }
+            simulation.checker.read(use.group, since: since, ready: ready, held: held)
         case .queueGone:
             simulation.fail("queue deletion", "\(use.group) is gone and was never deleted")
         }
@@ -366,7 +386,8 @@ final class QueueUse {
     let group: GroupID
     var client: QueueClient
     var sessions: [ClientSession] = []
-    var statuses: Set<UInt64> = []
+    /// Requests for counts, and how far the queue was applied when they were made.
+    var statuses: [UInt64: Int] = [:]
     var isDirty = true
     /// Its commands wait until the link to the leader has drained.
     var isHeldUp = false

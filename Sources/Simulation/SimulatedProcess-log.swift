@@ -13,6 +13,9 @@ extension SimulatedProcess {
         if simulation.plant == .voteNotPersisted {
             records.removeAll { if case .hardState = $0 { true } else { false } }
         }
+        if simulation.plant == .termNotPersisted {
+            records.removeAll { if case .hardState(_, _, nil) = $0 { true } else { false } }
+        }
         records = records.map { planted($0) }
         log.stage(records, ticket: ticket)
         if simulation.plant == .ackBeforeFsync {
@@ -26,17 +29,23 @@ extension SimulatedProcess {
     /// The record as a planted bug makes it.
     private func planted(_ record: LogRecord) -> LogRecord {
         switch (simulation.plant, record) {
-        case (.snapshotForgetsSessions, .snapshotChunk(var chunk)):
+        case (.snapshotForgetsSessions, .snapshotChunk(var chunk)),
+            (.snapshotForgetsDeliveries, .snapshotChunk(var chunk)):
             guard let state = try? LZ4Frame.decompress(chunk.bytes, limit: 1 << 30),
                 var machine = try? QueueMachine(snapshot: state, settings: QueueSettings())
             else { return record }
-            machine.forgetSessions()
+            if simulation.plant == .snapshotForgetsSessions {
+                machine.forgetSessions()
+            } else {
+                machine.forgetDeliveries()
+            }
             var writer = ByteWriter()
             machine.encodeSnapshot(into: &writer)
             chunk.bytes = LZ4Frame.compress(writer.take())
             plantedSizes[chunk.group] = chunk.bytes.count
             return .snapshotChunk(chunk)
-        case (.snapshotForgetsSessions, .snapshotCurrent(var mark)):
+        case (.snapshotForgetsSessions, .snapshotCurrent(var mark)),
+            (.snapshotForgetsDeliveries, .snapshotCurrent(var mark)):
             mark.byteCount = plantedSizes.removeValue(forKey: mark.group) ?? mark.byteCount
             return .snapshotCurrent(mark)
         case (.liveEntryDropped, .snapshotCurrent(var mark)):
@@ -148,6 +157,7 @@ extension SimulatedProcess {
         lastWrite = now
         log.isShortOfSpace = lacksSegments
         let completions = log.frameDurable(frame)
+        for completion in completions { simulation.checker.synced(completion.ticket, at: node) }
         let relocations = log.takeRelocations()
         if !completions.isEmpty || !relocations.isEmpty {
             loop(after: .microseconds(5)) { [unowned self] in
@@ -203,6 +213,7 @@ extension SimulatedProcess {
         // Now and then a device takes a hundred times as long.
         let long = spread * diskSlowness * (random.oneIn(2_000) ? 100 : 1)
         let stall = diskStalledUntil > now ? diskStalledUntil - now : .zero
+        if long > 50_000_000 { simulation.disturbed(node, until: now + Interval(nanoseconds: long)) }
         return Interval(nanoseconds: min(long, 3_000_000_000)) + stall
     }
 

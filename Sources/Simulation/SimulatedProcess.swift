@@ -23,6 +23,7 @@ final class SimulatedProcess {
     /// Nothing on the event loop runs before this moment; the other threads do.
     var stalledUntil = Instant.zero
     var stalledSince = Instant.zero
+    let startedAt: Instant
 
     var random: SeededRandom
     private(set) var gateway: SimulatedGateway!
@@ -52,9 +53,11 @@ final class SimulatedProcess {
     /// After a segment could not be made ready, the next attempt.
     var nextPreparation = Instant.zero
     /// A disk that is slow at the moment takes so many times as long.
-    var diskSlowness: UInt64 = 1
+    var diskSlowness: UInt64 = 1 { didSet { simulation.disturbed(node, until: now + .seconds(4)) } }
     /// The disk answers nothing before this moment.
-    var diskStalledUntil = Instant.zero
+    var diskStalledUntil = Instant.zero {
+        didSet { simulation.disturbed(node, until: diskStalledUntil + .seconds(1)) }
+    }
     /// The write before, if it went elsewhere.
     var misdirection: Simulation.Misdirection?
 
@@ -80,6 +83,7 @@ final class SimulatedProcess {
         self.random = random
         reader = EntryReader(disk: disk)
         let now = simulation.now
+        startedAt = now
         shard = Shard(
             node: node, peers: peers, recovered: recovered, configuration: simulation.plan.shard,
             seed: self.random.next(), now: now)
@@ -149,11 +153,15 @@ final class SimulatedProcess {
         }
     }
 
-    func pause(for time: Interval) { pausedUntil = max(pausedUntil, now + time) }
+    func pause(for time: Interval) {
+        pausedUntil = max(pausedUntil, now + time)
+        simulation.disturbed(node, until: pausedUntil)
+    }
 
     func stall(for time: Interval) {
         if now >= stalledUntil { stalledSince = now }
         stalledUntil = max(stalledUntil, now + time)
+        simulation.disturbed(node, until: stalledUntil)
     }
 
     /// When all of the process runs again.
@@ -186,6 +194,7 @@ final class SimulatedProcess {
             needsFlush = false
             gateway.flush()
             if let bug = simulation.plant?.raftBug { shard.plant(bug) }
+            if let bug = simulation.plant?.queueBug(of: node) { shard.plant(bug) }
             if simulation.plant == .emptyStoreVotes { shard.takeAnyStore() }
             let output = shard.flush(now: now, wall: wall)
             simulation.checker.observe(self, output)
@@ -400,44 +409,5 @@ final class SimulatedProcess {
             guard case .up = liveness.status(of: peer), let heartbeat = liveness.report(of: peer) else { continue }
             shard.received(digest: heartbeat.digest, from: peer, now: now)
         }
-    }
-
-    // MARK: The metadata
-
-    func propose(_ command: TopologyCommand) -> UInt64 {
-        defer { setNeedsFlush() }
-        return shard.propose(command, now: now).counter
-    }
-
-    func announce() {
-        guard shard.topologyLeader != nil else { return }
-        if bootstrapping == nil, shard.topologyLeader == node, !shard.topology.isBootstrapped {
-            let defaults = TopologyBootstrap(user: UserRecord(name: "guest", passwordHash: nil))
-            bootstrapping = propose(.bootstrap(defaults))
-        }
-        guard !isAnnounced, announcing == nil else { return }
-        let record = NodeRecord(
-            id: node, name: "\(node)", store: shard.store, peerAddress: "", clientAddress: "", managementAddress: "")
-        isRegistering = true
-        announcing = propose(.registerNode(record))
-    }
-
-    func topologyApplied(_ applied: TopologyApplied) {
-        guard applied.request.node == node, applied.request.incarnation == shard.incarnation else { return }
-        topologyEnded(applied.request.counter, isDone: true)
-    }
-
-    func topologyEnded(_ counter: UInt64, isDone: Bool) {
-        if bootstrapping == counter { bootstrapping = nil }
-        if announcing == counter {
-            announcing = nil
-            if isDone && isRegistering {
-                isRegistering = false
-                announcing = propose(.nodeIncarnation(node, shard.incarnation))
-            } else if isDone {
-                isAnnounced = true
-            }
-        }
-        gateway.topologyAnswered(counter)
     }
 }

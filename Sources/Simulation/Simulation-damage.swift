@@ -46,10 +46,10 @@ extension Simulation {
 
     /// Everybody else is up, and what they say counts.
     func canSpare(_ node: NodeID, in group: GroupID) -> Bool {
-        processes.count == Simulation.size
-            && processes.allSatisfy {
-                guard $0.node != node else { return true }
-                guard let state = $0.shard.replicaState(of: group) else { return false }
+        processes.count == size
+            && members(of: group).allSatisfy { member in
+                guard member != node else { return true }
+                guard let state = process(member)?.shard.replicaState(of: group) else { return false }
                 return state.mayVote && state.isJoined && state.isVoter
             }
     }
@@ -57,13 +57,16 @@ extension Simulation {
     /// The node has every replica that it should have, as a voter.
     private func votesEverywhere(_ node: NodeID) -> Bool {
         guard let process = process(node) else { return false }
-        return expectedGroups.allSatisfy { process.shard.replicaState(of: $0)?.isVoter ?? false }
+        return expectedGroups.allSatisfy { group in
+            process.shard.replicaState(of: group)?.isVoter ?? !members(of: group).contains(node)
+        }
     }
 
     /// Somebody else takes the space of a node's disk, and gives it back after a while.
     private func fillDisk(of node: NodeID) {
         disk(of: node).fill(leaving: random.oneIn(2) ? 0 : Int(random.next(below: 256 << 10)))
         trace.note(node, "full", 0, 0)
+        disturbed(node, until: now + .seconds(8))
         scheduler.after(some(.milliseconds(200), .seconds(6))) { [unowned self] in disk(of: node).free() }
     }
 
@@ -237,6 +240,7 @@ extension Simulation {
     func plantBeforeStart(_ node: NodeID) {
         let disk = disk(of: node)
         disk.skipsEqualWrites = plant == .pageCacheTrusted
+        disk.skipsDirectorySyncs = plant == .directoryNotSynced
         guard plant == .damageCut, let segment = atlas(of: node).segments.last,
             let bad = segment.frames.first(where: { $0.isDamaged }),
             let file = disk.find(FaultAtlas.name(of: segment.number))

@@ -10,7 +10,7 @@ extension Simulation {
         }
         chain(plan.crashAll) { [unowned self] in
             let isMachine = random.oneIn(2)
-            for number in 1...UInt16(Simulation.size) { crash(NodeID(number), isMachine: isMachine) }
+            for node in nodes { crash(node, isMachine: isMachine) }
         }
         chain(plan.pause) { [unowned self] in
             process(anyNode)?.pause(for: some(.milliseconds(20), .seconds(4)))
@@ -44,8 +44,45 @@ extension Simulation {
         chain(plan.dismissal) { [unowned self] in
             if let process = process(anyNode) { dismissSomebody(at: process) }
         }
-        chain(.seconds(10)) { [unowned self] in skew(anyNode, to: random.next(below: 60_000)) }
+        chain(plan.stop) { [unowned self] in
+            if let process = process(anyNode) { stop(process, patience: 15) }
+        }
+        chain(plan.transfer) { [unowned self] in
+            guard let process = process(anyNode) else { return }
+            let target = anyNode
+            process.loop(after: .zero) { [unowned self] in transfer(from: process, to: target) }
+        }
+        chain(plan.clockJump) { [unowned self] in
+            coverage.add(.clockJump)
+            skew(anyNode, to: random.next(below: plan.largestSkew))
+        }
         revive()
+    }
+
+    /// A group that the process leads is handed over, or kept if that takes long.
+    private func transfer(from process: SimulatedProcess, to target: NodeID) {
+        let led = process.shard.replicaGroups.filter { process.shard.replicaState(of: $0)?.role == .leader }
+        guard let group = pick(led) else { return }
+        process.shard.transfer(group, to: target)
+        process.setNeedsFlush()
+        process.loop(after: .milliseconds(300)) {
+            process.shard.transfer(group, to: nil)
+            process.setNeedsFlush()
+        }
+    }
+
+    /// The process ends in order, as far as that goes: it hands over what it leads first.
+    private func stop(_ process: SimulatedProcess, patience: Int) {
+        process.loop(after: .milliseconds(20)) { [unowned self] in
+            guard hasFaults else { return }
+            guard process.shard.ledGroups > 0, patience > 0 else {
+                coverage.add(.orderlyStop)
+                return crash(process.node, isMachine: false)
+            }
+            process.shard.handOver(now: now)
+            process.setNeedsFlush()
+            stop(process, patience: patience - 1)
+        }
     }
 
     /// Something happens to the node of a new leader.
@@ -68,10 +105,12 @@ extension Simulation {
             let led = process.shard.replicaGroups.filter { group in
                 let members = process.shard.configurations(of: group).last?.descriptor.members ?? []
                 return process.shard.replicaState(of: group)?.role == .leader
-                    && members.count { $0.role == .voter } == Simulation.size
+                    && members.count { $0.role == .voter } == self.members(of: group).count
             }
             let member = plan.damage == nil ? anyNode : damagedNode
-            guard hasFaults, let group = pick(led), canSpare(member, in: group) else { return }
+            guard hasFaults, let group = pick(led.filter { members(of: $0).contains(member) }),
+                canSpare(member, in: group)
+            else { return }
             trace.note(process.node, "dismisses", group.rawValue, UInt64(member.rawValue))
             process.shard.dismiss(member, from: group)
             process.setNeedsFlush()
@@ -80,7 +119,7 @@ extension Simulation {
 
     /// Nobody hears the node any more, and soon it crashes.
     func mute(_ node: NodeID) {
-        let others = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+        let others = nodes.filter { $0 != node }
         for other in others { network.cut(node, other) }
         scheduler.after(Interval(nanoseconds: random.next(below: 1 << (18 + random.next(below: 8))))) {
             [unowned self] in
@@ -90,7 +129,7 @@ extension Simulation {
         }
     }
 
-    var anyNode: NodeID { NodeID(UInt16(1 + random.next(below: UInt64(Simulation.size)))) }
+    var anyNode: NodeID { NodeID(UInt16(1 + random.next(below: UInt64(size)))) }
 
     private var anyPair: (NodeID, NodeID) {
         let a = anyNode
@@ -119,9 +158,7 @@ extension Simulation {
     private func revive() {
         scheduler.after(.milliseconds(20)) { [unowned self] in
             guard hasFaults else { return }
-            for number in 1...UInt16(Simulation.size) where process(NodeID(number)) == nil && random.oneIn(30) {
-                start(NodeID(number))
-            }
+            for node in nodes where process(node) == nil && random.oneIn(30) { start(node) }
             revive()
         }
     }
@@ -135,12 +172,17 @@ extension Simulation {
             let (a, b) = anyPair
             cut([(a, b), (b, a)])
         case 2: isolate(anyNode, isOneWay: true)
+        case 3 where size > 3:
+            // Into two halves, of which one is a majority.
+            let side = nodes.filter { _ in random.oneIn(2) }
+            let others = nodes.filter { !side.contains($0) }
+            cut(side.flatMap { a in others.flatMap { b in [(a, b), (b, a)] } })
         default: isolate(anyNode, isOneWay: false)
         }
     }
 
     private func isolate(_ node: NodeID, isOneWay: Bool) {
-        let others = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+        let others = nodes.filter { $0 != node }
         let isDeaf = random.oneIn(2)
         var directions: [(NodeID, NodeID)] = []
         for other in others {

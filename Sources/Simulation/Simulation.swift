@@ -3,7 +3,7 @@ import Primitives
 import Replication
 import Topology
 
-/// One run of a virtual cluster of three nodes: production's replication, node logs, queues and queue clients under
+/// One run of a virtual cluster of three or five nodes: production's replication, node logs, queues and queue clients under
 /// load, on a virtual clock, network and disks, with faults, watched at every step.
 ///
 /// Everything happens on the calling thread, in an order that the seed decides.
@@ -31,6 +31,8 @@ public final class Simulation {
     var damagedNode = NodeID(1)
     /// Nodes whose disk was damaged at some time.
     var suspects: Set<NodeID> = []
+    /// Until when something was wrong with a node, at last.
+    private var disturbances: [NodeID: Instant] = [:]
     /// The node whose store has lost records for good.
     var lostNode: NodeID?
     /// The file `store` of which one copy is damaged.
@@ -43,7 +45,8 @@ public final class Simulation {
     /// Clients only consume any more.
     private(set) var isDraining = false
 
-    static let size = 3
+    /// Nodes of the cluster.
+    var size: Int { plan.nodes }
     private static let start = Instant(nanoseconds: 1_000_000_000)
 
     /// A cluster that has not started yet; `run` does everything.
@@ -55,9 +58,9 @@ public final class Simulation {
         self.scheduler = scheduler
         trace = Trace(listener: options.traceLine, clock: { scheduler.now })
         self.random = random
-        network = VirtualNetwork(self, size: Simulation.size, random: SeededRandom(seed: self.random.next()))
+        network = VirtualNetwork(self, size: plan.nodes, random: SeededRandom(seed: self.random.next()))
         checker = Checker(self)
-        for _ in 0..<Simulation.size {
+        for _ in 0..<plan.nodes {
             disks.append(VirtualDisk())
             atlases.append(FaultAtlas())
             running.append(nil)
@@ -70,6 +73,7 @@ public final class Simulation {
     var now: Instant { scheduler.now }
     var plant: PlantedBug? { options.plant }
     var processes: [SimulatedProcess] { running.compactMap { $0 } }
+    var nodes: [NodeID] { (1...UInt16(size)).map { NodeID($0) } }
     var isHalfway: Bool { now - Simulation.start >= options.duration / 2 }
 
     func process(_ node: NodeID) -> SimulatedProcess? { running[Int(node.rawValue) - 1] }
@@ -87,6 +91,16 @@ public final class Simulation {
     func setAtlas(of node: NodeID, _ change: (inout FaultAtlas) -> Void) { change(&atlases[Int(node.rawValue) - 1]) }
 
     func countOperation() { operations += 1 }
+
+    /// Something is wrong with a node until then.
+    func disturbed(_ node: NodeID, until time: Instant) {
+        disturbances[node] = max(disturbances[node] ?? .zero, time)
+    }
+
+    /// Whether the process has run since `start`, and nothing was wrong with its node.
+    func isCalm(_ process: SimulatedProcess, since start: Instant) -> Bool {
+        process.isAlive && process.startedAt <= start && disturbances[process.node] ?? .zero <= start
+    }
 
     func fail(_ invariant: String, _ detail: String) {
         guard failure == nil else { return }
@@ -117,7 +131,7 @@ public final class Simulation {
             checker.recovered(node, recovered)
             guard failure == nil else { return log.close() }
             if plant == .lostRecordsVote { recovered.forgetLoss() }
-            let peers = (1...UInt16(Simulation.size)).map { NodeID($0) }.filter { $0 != node }
+            let peers = nodes.filter { $0 != node }
             let process = SimulatedProcess(
                 self, node: node, peers: peers, disk: disk, log: log, recovered: recovered, random: entropy)
             running[Int(node.rawValue) - 1] = process
@@ -218,8 +232,7 @@ public final class Simulation {
 
     /// Runs it all.
     public func run() -> SimulationResult {
-        for number in 1...UInt16(Simulation.size) {
-            let node = NodeID(number)
+        for node in nodes {
             scheduler.after(Interval(nanoseconds: random.next(below: 300_000_000))) { [unowned self] in start(node) }
         }
         trace.tell("\(plan)")
@@ -231,8 +244,8 @@ public final class Simulation {
         let simulated = now - Simulation.start
         for disk in disks { count(disk) }
         let result = SimulationResult(
-            seed: options.seed, hash: trace.hash, operations: operations, elections: checker.elections,
-            crashes: crashes, snapshotsTaken: checker.snapshots.taken,
+            seed: options.seed, nodes: size, queues: plan.queues, hash: trace.hash, operations: operations,
+            elections: checker.elections, crashes: crashes, snapshotsTaken: checker.snapshots.taken,
             snapshotsInstalled: checker.snapshots.installed, segmentsRetired: segmentsRetired, repairs: checker.repairs,
             confirmed: checker.confirmedCount, events: scheduler.count, simulated: simulated, coverage: coverage,
             failure: failure)
@@ -260,8 +273,7 @@ public final class Simulation {
         hasFaults = false
         network.healAll()
         if plan.rawLoss > 0 || plan.clientLoss > 0 { network.resetAll() }
-        for number in 1...UInt16(Simulation.size) {
-            let node = NodeID(number)
+        for node in nodes {
             process(node)?.diskSlowness = 1
             disk(of: node).readErrorsLeft = 0
             disk(of: node).failsNextSync = false
@@ -279,6 +291,7 @@ public final class Simulation {
         reach("all queues drain, and every request is answered", within: .seconds(30)) { undrained }
         reach("all replicas agree", within: .seconds(5)) { differing }
         reach("what rotted is repaired, read or not", within: .seconds(60)) { rotten }
+        reach("disk use is back to what is needed", within: .seconds(60)) { overfull }
         guard failure == nil else { return }
         checker.compareStates()
         checker.account()
@@ -298,11 +311,14 @@ public final class Simulation {
     /// The groups that should exist.
     var expectedGroups: [GroupID] { [.topology] + checker.topology.queues.compactMap(\.group) }
 
+    /// Who should be the members of a group.
+    func members(of group: GroupID) -> [NodeID] { checker.topology.queue(group: group)?.members ?? nodes }
+
     private var leaderless: String? {
         if checker.topologyApplied == .zero { return "the cluster was not founded" }
         for group in expectedGroups
         where !processes.contains(where: { $0.shard.replicaState(of: group)?.isServing ?? false }) {
-            return "\(group) has no leader"
+            return "\(group) has no leader; " + states(of: group)
         }
         return nil
     }
@@ -311,14 +327,15 @@ public final class Simulation {
     /// what it knows of members says nothing.
     var voteless: String? {
         for group in expectedGroups {
-            for process in processes {
+            let intended = members(of: group)
+            for process in processes where intended.contains(process.node) {
                 guard let state = process.shard.replicaState(of: group),
                     let members = process.shard.configurations(of: group).last?.descriptor.members
                 else { return "\(group) has no replica on \(process.node)" }
                 guard state.mayVote else { continue }
                 guard state.isVoter else { return "\(process.node) does not vote in \(group)" }
                 let isWhole = members.allSatisfy { $0.role == .voter || !isCounted($0.node, in: group) }
-                guard isWhole, members.count == Simulation.size else {
+                guard isWhole, members.count == intended.count else {
                     return "\(process.node) has \(members) in \(group)"
                 }
             }
@@ -353,6 +370,8 @@ public final class Simulation {
 
     private var differing: String? {
         for group in expectedGroups {
+            let intended = members(of: group)
+            let processes = processes.filter { intended.contains($0.node) }
             let states = processes.map { $0.shard.replicaState(of: group) }
             guard let first = states.first, let first else { return "\(group) has no replica" }
             for state in states {

@@ -1,55 +1,4 @@
 public import Primitives
-import Raft
-
-/// A bug that the simulator can put into a cluster, to show that it would find it.
-public enum PlantedBug: String, CaseIterable, Sendable {
-    /// Term and vote never reach the disk: a restarted node votes a second time in a term.
-    case voteNotPersisted = "vote-not-persisted"
-    /// A leader commits entries of earlier terms once a quorum has them (figure 8 of the Raft paper).
-    case commitOldTermByCounting = "commit-old-term-by-counting"
-    /// Records count as durable when they are handed to the disk, before fdatasync returned.
-    case ackBeforeFsync = "ack-before-fsync"
-    /// A snapshot holds the queue's messages and not its sessions, so that what clients send again is new to it.
-    case snapshotForgetsSessions = "snapshot-forgets-sessions"
-    /// A snapshot does not name the last of the entries that its state refers to.
-    case liveEntryDropped = "live-entry-dropped"
-    /// A segment's footer is on the disk before the last frame that it vouches for.
-    case footerBeforeData = "footer-before-data"
-    /// Relocated copies count as durable before fdatasync returned, so that their segment goes too early.
-    case relocationBeforeFsync = "relocation-before-fsync"
-    /// A start takes damage for a torn tail: from the first bad frame on the log is cut.
-    case damageCut = "damage-cut"
-    /// A store that has lost records votes and leads as if nothing had happened.
-    case lostRecordsVote = "lost-records-vote"
-    /// After a failed fdatasync the next one counts for what the first was to bring to the disk.
-    case failedSyncRetried = "failed-sync-retried"
-    /// A start does not write the last frame once more: what the page cache shows counts as durable.
-    case pageCacheTrusted = "page-cache-trusted"
-    /// A new leader changes the members before it has committed an entry of its term (the bug of July 2015).
-    case changeBeforeBarrier = "change-before-barrier"
-    /// A leader changes the members while the change before is not committed.
-    case twoChangesAtOnce = "two-changes-at-once"
-    /// A learner counts when entries are committed.
-    case learnerCounts = "learner-counts"
-    /// A leader that its group's members do not include any more counts itself.
-    case removedLeaderCountsItself = "removed-leader-counts-itself"
-    /// An empty store counts as the one that was lost.
-    case emptyStoreVotes = "empty-store-votes"
-}
-
-extension PlantedBug {
-    /// As a bug of the Raft core, when it is one.
-    var raftBug: RaftBug? {
-        switch self {
-        case .commitOldTermByCounting: .countsEarlierTerms
-        case .changeBeforeBarrier: .changesBeforeBarrier
-        case .twoChangesAtOnce: .changesTwice
-        case .learnerCounts: .countsLearners
-        case .removedLeaderCountsItself: .countsItselfRemoved
-        default: nil
-        }
-    }
-}
 
 /// What one simulation is to do. Equal options give equal simulations, on every machine.
 public struct SimulationOptions: Sendable {
@@ -91,6 +40,10 @@ public struct SimulationFailure: Hashable, Sendable {
 public struct SimulationResult: Sendable {
     /// The seed that was run.
     public var seed: UInt64
+    /// Nodes of the cluster that it drew.
+    public var nodes: Int
+    /// Queues that clients used.
+    public var queues: Int
     /// A digest of everything that happened, in order.
     public var hash: UInt64
     /// Calls of clients.

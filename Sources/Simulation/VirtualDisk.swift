@@ -42,6 +42,8 @@ final class VirtualDisk: Disk, @unchecked Sendable {
     private(set) var refusals: UInt64 = 0
     /// For a planted bug: a write of what the page cache shows anyway does nothing.
     var skipsEqualWrites = false
+    /// For a planted bug: the directory is not synced.
+    var skipsDirectorySyncs = false
 
     // MARK: Disk
 
@@ -145,6 +147,7 @@ final class VirtualDisk: Disk, @unchecked Sendable {
 
     func syncDirectory() throws(DiskFailure) {
         try draw("fsync")
+        if skipsDirectorySyncs { return }
         durableNames = names
         changes = []
     }

@@ -25,8 +25,12 @@ final class VirtualLink {
     var bytes = [0, 0]
     /// The sender to the end was told that it has to wait.
     var isBackedUp = [false, false]
+    let began: Instant
 
-    init(_ lower: SimulatedProcess, _ upper: SimulatedProcess) { ends = [lower, upper] }
+    init(_ lower: SimulatedProcess, _ upper: SimulatedProcess) {
+        ends = [lower, upper]
+        began = lower.now
+    }
 
     func end(of process: SimulatedProcess) -> Int { ends[0] === process ? 0 : 1 }
     var isUsable: Bool { !isBroken && !isClosed[0] && !isClosed[1] }
@@ -41,6 +45,7 @@ final class VirtualNetwork {
     /// By ordered pair: the number of partitions that silence this direction.
     private var cuts: [Int]
     private var slowness: [UInt64]
+    private var disturbances: [Instant]
     private var random: SeededRandom
 
     init(_ simulation: Simulation, size: Int, random: SeededRandom) {
@@ -50,6 +55,7 @@ final class VirtualNetwork {
         links = Array(repeating: nil, count: size * size)
         cuts = Array(repeating: 0, count: size * size)
         slowness = Array(repeating: 1, count: size * size)
+        disturbances = Array(repeating: .zero, count: size * size)
     }
 
     private func place(_ from: NodeID, _ to: NodeID) -> Int {
@@ -232,10 +238,27 @@ final class VirtualNetwork {
 
     // MARK: Partitions and slowness
 
-    func cut(_ from: NodeID, _ to: NodeID) { cuts[place(from, to)] += 1 }
+    func cut(_ from: NodeID, _ to: NodeID) {
+        cuts[place(from, to)] += 1
+        disturbed(from, to)
+    }
+
+    /// When something was wrong between two nodes at last, by pair.
+    private func disturbed(_ a: NodeID, _ b: NodeID) {
+        disturbances[pair(a, b)] = max(simulation.now, links[pair(a, b)]?.lastArrival.max() ?? .zero)
+    }
+
+    /// Whether two nodes have been connected since `start`, and nothing was wrong between them.
+    func isCalm(_ a: NodeID, _ b: NodeID, since start: Instant) -> Bool {
+        guard let link = links[pair(a, b)], link.isUsable, link.isUp[0], link.isUp[1], !isCut(a, b), !isCut(b, a),
+            slowness[place(a, b)] == 1, slowness[place(b, a)] == 1
+        else { return false }
+        return link.began <= start && disturbances[pair(a, b)] <= start
+    }
 
     func heal(_ from: NodeID, _ to: NodeID) {
         cuts[place(from, to)] -= 1
+        disturbed(from, to)
         guard cuts[place(from, to)] == 0, let link = links[pair(from, to)] else { return }
         let end = from < to ? 1 : 0
         let held = link.held[end]
@@ -246,7 +269,10 @@ final class VirtualNetwork {
         for payload in held { arrive(payload, at: time, end: end, over: link) }
     }
 
-    func setSlowness(_ factor: UInt64, _ from: NodeID, _ to: NodeID) { slowness[place(from, to)] = factor }
+    func setSlowness(_ factor: UInt64, _ from: NodeID, _ to: NodeID) {
+        slowness[place(from, to)] = factor
+        disturbed(from, to)
+    }
 
     func healAll() {
         for a in 1...UInt16(size) {

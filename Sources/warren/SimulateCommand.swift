@@ -8,7 +8,8 @@ struct SimulateCommand: ParsableCommand {
         abstract: "Runs a virtual cluster under faults from a seed, and checks that no promise is broken.",
         discussion: """
             Stops at the first failure and says how to repeat it. Exit 0 when all seeds pass, 1 when one fails; with \
-            --plant, 0 as soon as a seed catches the bug, 1 when none does.
+            --plant, 0 as soon as a seed catches the bug, 1 when none does; with --census too, 1 when a start has \
+            none that does.
             """)
 
     @Option(help: "One seed.")
@@ -26,6 +27,12 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "Puts a bug into the cluster; see --list-bugs.")
     var plant: PlantedBug?
 
+    @Option(help: "With --plant: from so many starting points, how many seeds it takes to catch the bug.")
+    var census: Int?
+
+    @Flag(help: "Runs a seed again that failed: the steps before the failure, and whether it is the same once more.")
+    var replay = false
+
     @Flag(help: "Lets one node's store lose records for good, and with them its vote.")
     var loseRecords = false
 
@@ -37,6 +44,9 @@ struct SimulateCommand: ParsableCommand {
 
     func validate() throws {
         if seed != nil && seeds != nil { throw ValidationError("Give --seed or --seeds, not both.") }
+        if census != nil && plant == nil { throw ValidationError("A census is taken of a planted bug.") }
+        if let census, !(1...1_000).contains(census) { throw ValidationError("A census has 1 to 1000 starts.") }
+        if replay && seed == nil { throw ValidationError("Give the --seed to replay.") }
     }
 
     func run() throws {
@@ -44,7 +54,10 @@ struct SimulateCommand: ParsableCommand {
             for bug in PlantedBug.allCases { print(bug.rawValue) }
             return
         }
+        if let plant, let census { return try count(plant, starts: census) }
+        if replay, let seed { return try rerun(seed) }
         var coverage = Coverage()
+        var summary = SeedSummary()
         for seed in seed.map({ $0...$0 }) ?? seeds?.range ?? 1...1 {
             let result = simulate(seed)
             if let failure = result.failure {
@@ -59,7 +72,9 @@ struct SimulateCommand: ParsableCommand {
             }
             report(result)
             coverage.add(result.coverage)
+            summary.add(result)
         }
+        print(summary.text)
         report(coverage)
         if let plant {
             print("\(plant.rawValue) was not caught")
@@ -67,9 +82,9 @@ struct SimulateCommand: ParsableCommand {
         }
     }
 
-    private func simulate(_ seed: UInt64) -> SimulationResult {
+    func simulate(_ seed: UInt64, listener: (@Sendable (String) -> Void)? = nil) -> SimulationResult {
         let printed: @Sendable (String) -> Void = { print($0) }
-        let listener = trace ? printed : nil
+        let listener = trace ? printed : listener
         return Simulation(
             SimulationOptions(
                 seed: seed, duration: time.interval, plant: plant, losesRecords: loseRecords, traceLine: listener)
@@ -98,8 +113,8 @@ struct SimulateCommand: ParsableCommand {
         print("seed \(seed) FAILED: \(reason)")
         let milliseconds = time.interval.nanoseconds / 1_000_000
         print(
-            "replay: warren simulate --seed \(seed) --for \(milliseconds)ms --trace"
-                + (checkDeterminism ? " --check-determinism" : "") + (loseRecords ? " --lose-records" : ""))
+            "replay: warren simulate --replay --seed \(seed) --for \(milliseconds)ms"
+                + (loseRecords ? " --lose-records" : ""))
         throw ExitCode.failure
     }
 

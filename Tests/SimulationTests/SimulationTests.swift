@@ -43,7 +43,10 @@ import Testing
     }
 
     /// The bugs that a few short seeds find; `Tests/run simulation` gives all of them longer ones.
-    @Test(arguments: [PlantedBug.voteNotPersisted, .ackBeforeFsync])
+    @Test(arguments: [
+        PlantedBug.voteNotPersisted, .ackBeforeFsync, .unwrittenEntryCounts, .blindVote, .matchingEntriesTruncated,
+        .unverifiedCommit, .termNotPersisted, .dictionaryOrder, .earlyPromotion,
+    ])
     func aPlantedBugIsCaught(bug: PlantedBug) {
         let caught = (1...120 as ClosedRange<UInt64>).first { seed in
             Simulation(SimulationOptions(seed: seed, duration: .seconds(20), plant: bug)).run().failure != nil
