@@ -1,3 +1,5 @@
+import Primitives
+
 /// Who granted and who refused, by voter position.
 struct Ballot: Sendable {
     private var granted: UInt8 = 0
@@ -19,4 +21,10 @@ struct Ballot: Sendable {
             refused |= bit
         }
     }
+}
+
+/// Who asked for a pre-vote that was refused, and how.
+struct RefusedPreVote: Sendable {
+    var node: NodeID
+    var message: PreVote
 }

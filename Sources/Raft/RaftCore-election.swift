@@ -8,6 +8,9 @@ extension RaftCore {
     public mutating func leaderSuspected(into ready: inout RaftReady) {
         guard leader != id else { return }
         setLeader(nil, into: &ready)
+        guard let refused = refusedPreVote, refused.message.term > term else { return }
+        // Whoever noticed first need not ask again.
+        onPreVote(refused.message, from: refused.node, into: &ready)
     }
 
     /// The campaign timer fired: begin (again) with a pre-vote. Does nothing while a leader is known, while this
@@ -17,6 +20,7 @@ extension RaftCore {
         if role == .candidate && durableHardState != hardState { return }
         if bug == .skipsPreVote { return becomeCandidate(isTransfer: false, into: &ready) }
         preVotes = Ballot()
+        preVotesTerm = term.next
         setRole(.preCandidate, into: &ready)
         for node in configuration.voters where node != id {
             send(preVoteRequest, to: node, into: &ready)
@@ -49,10 +53,11 @@ extension RaftCore {
 
     mutating func onPreVote(_ message: PreVote, from node: NodeID, into ready: inout RaftReady) {
         forgetLeaderThatCampaigns(node, term: message.term, into: &ready)
-        let isGranted =
-            mayVote && (leader == nil || bug == .ignoresLeader) && message.term > term
-            && isUpToDate(lastIndex: message.lastIndex, lastTerm: message.lastTerm)
+        let isEligible =
+            mayVote && message.term > term && isUpToDate(lastIndex: message.lastIndex, lastTerm: message.lastTerm)
             && !isPreferred(to: message, from: node)
+        let isGranted = isEligible && (leader == nil || bug == .ignoresLeader)
+        refusedPreVote = isEligible && !isGranted ? RefusedPreVote(node: node, message: message) : nil
         if isGranted && role == .preCandidate {
             // The other asks with a better claim: leave the field, or both would vote for themselves.
             isCandidacyOpen = false
@@ -76,8 +81,15 @@ extension RaftCore {
             becomeFollower(message.term, leader: nil, into: &ready)
             return
         }
-        guard role == .preCandidate, let position = configuration.position(of: node) else { return }
-        if message.isGranted && message.term != term.next { return }
+        guard let position = configuration.position(of: node) else { return }
+        if message.isGranted {
+            // One who refused first, as it still heard the leader, may grant when the round seemed lost.
+            guard message.term == term.next, message.term == preVotesTerm, canCampaign,
+                role == .preCandidate || role == .follower, leader == nil
+            else { return }
+        } else {
+            guard role == .preCandidate else { return }
+        }
         notePreVote(at: position, isGranted: message.isGranted, into: &ready)
     }
 
