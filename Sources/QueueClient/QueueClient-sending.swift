@@ -26,6 +26,9 @@ extension QueueClient {
         follow(member)
     }
 
+    /// Something waits for an answer, and there is nobody to ask.
+    public var isStranded: Bool { leader == nil && disowner == nil && needsTick }
+
     /// A node can be reached again.
     public mutating func nodeUp(_ node: NodeID) {
         if node == leader { startOver() }

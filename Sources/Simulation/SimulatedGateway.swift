@@ -32,8 +32,13 @@ final class SimulatedGateway {
 
     var needsFlush: Bool { uses.contains { $0.isDirty } }
     /// Whether every publish was answered, and every request.
-    var isSettled: Bool {
-        requests.isEmpty && uses.allSatisfy { $0.statuses.isEmpty && $0.sessions.allSatisfy { $0.outstanding.isEmpty } }
+    var isSettled: Bool { requests.isEmpty && uses.allSatisfy(\.isSettled) }
+    /// What is not settled, in words.
+    var unsettled: String {
+        let changes = requests.isEmpty ? [] : ["\(requests.count) changes of the metadata"]
+        let waiting = uses.filter { !$0.isSettled }
+            .map { "\($0.group) of \($0.client.leader?.description ?? "nobody")" }
+        return (changes + waiting).joined(separator: ", ")
     }
     /// Deliveries that no client has answered yet.
     var isIdle: Bool {
@@ -81,7 +86,7 @@ final class SimulatedGateway {
 
     /// As `BrokerLoop` does it.
     private func askAnother(_ use: QueueUse) {
-        guard let lost = use.client.leader, !process.shard.isUp(lost) else { return }
+        guard use.client.leader.map({ !process.shard.isUp($0) }) ?? use.client.isStranded else { return }
         let (member, term) = process.shard.leader(of: use.group)
         if term == .zero, let member { use.client.turn(to: member) }
     }
@@ -391,6 +396,8 @@ final class QueueUse {
     var isDirty = true
     /// Its commands wait until the link to the leader has drained.
     var isHeldUp = false
+
+    var isSettled: Bool { statuses.isEmpty && sessions.allSatisfy { $0.outstanding.isEmpty } }
 
     init(_ group: GroupID, _ client: consuming QueueClient) {
         self.group = group

@@ -3,8 +3,8 @@ import Primitives
 import Replication
 import Topology
 
-/// One run of a virtual cluster of three or five nodes: production's replication, node logs, queues and queue clients under
-/// load, on a virtual clock, network and disks, with faults, watched at every step.
+/// One run of a virtual cluster of three or five nodes: production's replication, node logs, queues and queue clients
+/// under load, on a virtual clock, network and disks, with faults, watched at every step.
 ///
 /// Everything happens on the calling thread, in an order that the seed decides.
 public final class Simulation {
@@ -355,7 +355,7 @@ public final class Simulation {
             return "\(group) still holds \(checker.models[group]?.description ?? "")"
         }
         for process in processes {
-            if !process.gateway.isSettled { return "\(process.node) waits for answers" }
+            if !process.gateway.isSettled { return "\(process.node) waits for answers: \(process.gateway.unsettled)" }
             if !process.gateway.isIdle { return "\(process.node) has deliveries to answer" }
         }
         return nil
