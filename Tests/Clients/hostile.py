@@ -150,9 +150,11 @@ class Client:
 def pids():
     found = {}
     for node in NODES:
-        pid = int((CLUSTER / f"node-{node}" / "pid").read_text())
-        os.kill(pid, 0)
-        found[node] = pid
+        try:
+            found[node] = int((CLUSTER / f"node-{node}" / "pid").read_text())
+            os.kill(found[node], 0)
+        except (OSError, ValueError):
+            sys.exit(f"node {node} does not run; start the cluster with Cluster/up")
     return found
 
 
@@ -264,6 +266,8 @@ class Attack:
     def mutate(self, parts):
         parts = list(parts)
         for _ in range(self.random.choice((1, 1, 1, 2, 4))):
+            # A mutation before may have left nothing of a part, or of all of them.
+            parts = [part for part in parts if part] or [HEADER]
             place = self.random.randrange(len(parts))
             part = bytearray(parts[place])
             match self.random.randrange(9):
@@ -296,9 +300,6 @@ class Attack:
                     part[7:11] = struct.pack(
                         ">HH", self.random.choice((10, 20, 40, 50, 60, 85, 90)), self.random.randrange(0, 130, 10))
             parts[place] = bytes(part)
-            if not any(parts):
-                break
-            parts = [part for part in parts if part]
         return parts
 
     def mutations(self, count):
@@ -544,8 +545,11 @@ def main():
     quiet = percentile([took for at, took in samples if began_quiet < at < ended_quiet], 0.99)
     loud = percentile([took for at, took in samples if began < at < ended], 0.99)
     problems = list(report)
-    if pids() != processes:
-        problems.append("a node ended")
+    if count < options.inputs:
+        problems.append(f"the attack ended after {count} of {options.inputs} inputs")
+    ended_nodes = [node for node, pid in processes.items() if not pathlib.Path(f"/proc/{pid}").exists()]
+    if ended_nodes:
+        problems.append(f"nodes {ended_nodes} ended")
     growth = max(after[node] / before[node] for node in NODES)
     if growth > 1.10:
         problems.append(f"a resident set is {growth:.2f} times what it was")
