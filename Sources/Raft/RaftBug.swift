@@ -1,5 +1,5 @@
-/// A rule that is broken on purpose, for the simulator to find. Those of the core are broken in it, the others by whoever
-/// drives it.
+/// A rule that is broken on purpose, for the simulator to find. Those of the core are broken in it, the others by
+/// whoever drives it.
 package enum RaftBug: Sendable {
     /// Entries of earlier terms are committed by counting copies (figure 8 of the Raft paper).
     case countsEarlierTerms

@@ -1,7 +1,7 @@
 import Primitives
 
-/// Files in memory, of bounded size. Used by one thread. An open file stays the one that was opened, whatever becomes of
-/// its name.
+/// Files in memory, of bounded size. Used by one thread. An open file stays the one that was opened, whatever becomes
+/// of its name.
 final class ByteDisk: Disk, @unchecked Sendable {
     final class File: @unchecked Sendable {
         fileprivate var bytes: [UInt8]

@@ -2,8 +2,8 @@ import Primitives
 import Simulation
 import Testing
 
-/// Seeds that showed a bug once. What a seed draws changes when faults are added, so beside those that still lead to the
-/// old places each bug has a test of its own where it was.
+/// Seeds that showed a bug once. What a seed draws changes when faults are added, so beside those that still lead to
+/// the old places each bug has a test of its own where it was.
 @Suite struct RegressionTests {
     struct Case: Sendable, CustomStringConvertible {
         var seed: UInt64

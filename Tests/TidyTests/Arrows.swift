@@ -33,7 +33,7 @@ enum Arrows {
         "warren": [
             "ArgumentParser", "Foundation", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
             "Glibc",
-            "Musl",
+            "Musl", "Synchronization",
         ],
     ]
 
