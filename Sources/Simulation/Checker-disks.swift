@@ -9,18 +9,26 @@ struct DiskLog {
     enum Record {
         case entry(GroupID, LogIndex, Term)
         case truncation(GroupID, LogIndex)
+        case snapshot(GroupID, LogIndex)
     }
 
     private var terms: [GroupID: [LogIndex: Term]] = [:]
+    private var snapshots: [GroupID: LogIndex] = [:]
     private var staged = Ring<(ticket: UInt64, records: [Record])>()
 
     init(_ store: RecoveredStore) {
         for group in store.groups {
             for entry in group.entries { terms[group.group, default: [:]][entry.index] = entry.term }
+            snapshots[group.group] = group.snapshot?.index
         }
     }
 
     func term(of group: GroupID, at index: LogIndex) -> Term? { terms[group]?[index] }
+
+    /// Whether the entry at `index`, which a snapshot of the replica covers, is there by itself or in a snapshot.
+    func covers(_ group: GroupID, _ index: LogIndex) -> Bool {
+        index <= snapshots[group] ?? .zero || term(of: group, at: index) != nil
+    }
 
     mutating func stage(_ records: [Record], ticket: UInt64) { staged.append((ticket, records)) }
 
@@ -33,6 +41,7 @@ struct DiskLog {
                 case .truncation(let group, let from):
                     var index = from
                     while terms[group]?.removeValue(forKey: index) != nil { index = index.next }
+                case .snapshot(let group, let index): snapshots[group] = index
                 }
             }
             staged.popFirst()
@@ -53,6 +62,7 @@ extension Checker {
                     records.append(.entry(entry.group, entry.index, entry.term))
                 }
             case .truncate(let group, let from): records.append(.truncation(group, from))
+            case .snapshotCurrent(let mark): records.append(.snapshot(mark.group, mark.index))
             default: break
             }
         }
@@ -63,8 +73,9 @@ extension Checker {
 
     /// Whether the entry that the replica has at `index` is on its disk, by itself or covered by a snapshot.
     func isOnDisk(_ process: SimulatedProcess, _ group: GroupID, _ index: LogIndex) -> Bool {
-        guard index > process.shard.base(of: group) else { return true }
-        return disks[process.node]?.term(of: group, at: index) == process.shard.term(of: group, at: index)
+        guard let disk = disks[process.node] else { return true }
+        guard index > process.shard.base(of: group) else { return disk.covers(group, index) }
+        return disk.term(of: group, at: index) == process.shard.term(of: group, at: index)
     }
 
     func checkAcknowledgement(_ reply: AppendReply, of process: SimulatedProcess, in group: GroupID) {
