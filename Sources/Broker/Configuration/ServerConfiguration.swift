@@ -190,16 +190,8 @@ public struct ServerConfiguration: Sendable {
             return nil
         },
         "event_loops": { $1 == "1" ? nil : "1" },
-        "consumer_disconnected_timeout": { configuration, value in
-            guard let milliseconds = UInt64(value), 1...1 << 40 ~= milliseconds else { return "milliseconds, from 1" }
-            configuration.shard.sessionExpiry = .milliseconds(milliseconds)
-            return nil
-        },
-        "scrub_interval": { configuration, value in
-            guard let milliseconds = UInt64(value), milliseconds <= 1 << 40 else { return "milliseconds, 0 for never" }
-            configuration.scrubInterval = .milliseconds(milliseconds)
-            return nil
-        },
+        "consumer_disconnected_timeout": milliseconds(\.shard.sessionExpiry, from: 1),
+        "scrub_interval": milliseconds(\.scrubInterval, from: 0),
         "scrub_rate": { configuration, value in
             guard case .absolute(let bytes) = ResourceLimit.absolute(value), 1 << 16...1 << 40 ~= bytes else {
                 return "bytes a second, 64KiB at least"
@@ -243,6 +235,19 @@ public struct ServerConfiguration: Sendable {
                 return "a number from \(range.lowerBound) to \(range.upperBound)"
             }
             configuration[keyPath: path] = fitting
+            return nil
+        }
+    }
+
+    /// Up to 34 years, which sums of times still hold.
+    private static func milliseconds(
+        _ path: any WritableKeyPath<ServerConfiguration, Interval> & Sendable, from least: UInt64
+    ) -> Parser {
+        { configuration, value in
+            guard let milliseconds = UInt64(value), least...1 << 40 ~= milliseconds else {
+                return least == 0 ? "milliseconds, 0 for never" : "milliseconds, from \(least)"
+            }
+            configuration[keyPath: path] = .milliseconds(milliseconds)
             return nil
         }
     }
