@@ -23,17 +23,15 @@ extension Shard {
             }
         }
         let note = Shard.note(recovered)
-        let noted = max(note?.transferredThrough ?? .zero, note?.lostThrough ?? .zero)
+        let noted = note?.doubt ?? .none
         // What was acknowledged and is gone is made good by a log that is committed as far as that one ever went.
-        let lost = max(note?.lostThrough ?? .zero, recovered?.lostThrough ?? .zero)
+        let doubt = LogDoubt(
+            transferredThrough: noted.transferredThrough,
+            lostThrough: max(noted.lostThrough, recovered?.lostThrough ?? .zero))
         // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
-        let isInOrder = restored.mayVote || (noted > .zero && recovered?.mayVoteOnceWhole ?? false)
-        let waitsForTransfer = max(noted, lost) > .zero && isInOrder
-        if lost > .zero { restored.mayVote = false }
-        if max(noted, lost) > .zero {
-            restored.isJoined = false
-            restored.mayLead = false
-        }
+        let isInOrder = restored.mayVote || (noted != .none && recovered?.mayVoteOnceWhole ?? false)
+        if doubt.lostThrough > .zero { restored.mayVote = false }
+        restored.isJoined = doubt == .none
         let log = TermLog(restored)
         let configurations =
             note?.configurations(base: restored.snapshotIndex) { log.term(at: $0) } ?? []
@@ -48,11 +46,10 @@ extension Shard {
         if let state { put(state, at: restored.snapshotIndex, into: replica) } else { replica.isStateMissing = true }
         // What is of no account now must not be there when a snapshot covers its index.
         if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
-        replica.transferredThrough = note?.transferredThrough ?? .zero
-        replica.lostThrough = lost
-        replica.waitsForTransfer = waitsForTransfer
+        replica.doubt = doubt
+        replica.waitsForTransfer = doubt != .none && isInOrder
         // Before anything of what shows the loss can go.
-        if lost > note?.lostThrough ?? .zero { writeNote(replica) }
+        if doubt.lostThrough > noted.lostThrough { writeNote(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true
@@ -61,12 +58,8 @@ extension Shard {
         return replica
     }
 
-    /// A note that cannot be read may have said anything.
     private static func note(_ recovered: RecoveredGroup?) -> ReplicaNote? {
-        guard let bytes = recovered?.configuration else { return nil }
-        let everything = LogIndex(RaftLimits.highestNumber)
-        return (try? ReplicaNote(decoding: bytes))
-            ?? ReplicaNote(transferredThrough: everything, lostThrough: everything)
+        recovered?.configuration.map { (try? ReplicaNote(decoding: $0)) ?? ReplicaNote(.everything) }
     }
 
     /// What recovery found damaged is asked for as soon as there is somebody to ask.

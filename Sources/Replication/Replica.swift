@@ -55,10 +55,8 @@ final class Replica {
     var outgoingSnapshot: OutgoingSnapshot?
     /// What a leader is sending.
     var incomingSnapshot: IncomingSnapshot?
-    /// What the disk has been told of transfers: `ReplicaNote.transferredThrough`.
-    var transferredThrough = LogIndex.zero
-    /// What the disk has been told of losses: `ReplicaNote.lostThrough`.
-    var lostThrough = LogIndex.zero
+    /// As the disk has been told.
+    var doubt = LogDoubt.none
     /// Nothing but an interrupted transfer keeps the replica from voting.
     var waitsForTransfer = false
     var damaged = DamagedEntries()

@@ -11,11 +11,12 @@ package import Primitives
 /// the disk, and one without it follows the truncation that drops it; so of what is at or below a snapshot's index
 /// everything counts, and above it what the log has by index and term.
 ///
-/// Layout, little-endian: u8 version, u64 `transferredThrough`. Version 2 goes on with a varint count of
+/// Layout, little-endian: u8 version, u64 `doubt.transferredThrough`. Version 2 goes on with a varint count of
 /// configurations, for each u64 index, u64 term and the descriptor, length-prefixed; then a u8 flag and, if it is 1,
 /// the installation: u64 index of the snapshot, u64 index of the configuration and its descriptor. Version 1 has
 /// neither.
-/// Version 3 begins as version 2 and ends with u64 `lostThrough`; what versions 1 and 2 call transferred may be lost.
+/// Version 3 begins as version 2 and ends with u64 `doubt.lostThrough`; what versions 1 and 2 call transferred may be
+/// lost.
 package struct ReplicaNote: Hashable, Sendable {
     /// Members that an entry brought.
     package struct Configuration: Hashable, Sendable {
@@ -46,18 +47,12 @@ package struct ReplicaNote: Hashable, Sendable {
         }
     }
 
-    /// The log may hold entries that came with a snapshot up to here; zero when it is whole.
-    package var transferredThrough: LogIndex
-    /// The log may lack entries that it had, up to here; zero when it is whole.
-    package var lostThrough: LogIndex
+    package var doubt: LogDoubt
     /// Ascending by index; all of the log, and the last one that the snapshot covers.
     package var configurations: [Configuration] = []
     package var installation: Installation?
 
-    package init(transferredThrough: LogIndex, lostThrough: LogIndex = .zero) {
-        self.transferredThrough = transferredThrough
-        self.lostThrough = lostThrough
-    }
+    package init(_ doubt: LogDoubt) { self.doubt = doubt }
 
     /// The configurations that count for a log that begins behind `base`.
     /// - Parameter term: of the log's entries; nil where it has none.
@@ -79,7 +74,7 @@ extension ReplicaNote {
     package func encoded() -> Bytes {
         var writer = ByteWriter(capacity: 32)
         writer.write(UInt8(3))
-        writer.write(transferredThrough.rawValue)
+        writer.write(doubt.transferredThrough.rawValue)
         writer.writeVarint(UInt64(configurations.count))
         for configuration in configurations {
             writer.write(configuration.index.rawValue)
@@ -92,7 +87,7 @@ extension ReplicaNote {
             writer.write(installation.index.rawValue)
             writer.writeLengthPrefixed(installation.descriptor.encoded())
         }
-        writer.write(lostThrough.rawValue)
+        writer.write(doubt.lostThrough.rawValue)
         return writer.take()
     }
 
@@ -102,9 +97,9 @@ extension ReplicaNote {
             var reader = ByteReader(buffer)
             let version = try reader.read(UInt8.self)
             guard (1...3).contains(version) else { throw .invalid("replica note version") }
-            var note = ReplicaNote(transferredThrough: LogIndex(try reader.read()))
+            var note = ReplicaNote(LogDoubt(transferredThrough: LogIndex(try reader.read())))
             if version > 1 { try note.decodeMembers(&reader) }
-            note.lostThrough = version > 2 ? LogIndex(try reader.read()) : note.transferredThrough
+            note.doubt.lostThrough = version > 2 ? LogIndex(try reader.read()) : note.doubt.transferredThrough
             guard reader.isAtEnd else { throw .invalid("replica note length") }
             return note
         }

@@ -60,8 +60,7 @@ extension Shard {
     /// Writes what a start must know of the replica beside its log.
     func writeNote(_ replica: Replica) {
         replica.isNoteStale = false
-        var note = ReplicaNote(
-            transferredThrough: replica.transferredThrough, lostThrough: replica.lostThrough)
+        var note = ReplicaNote(replica.doubt)
         for placed in replica.raft.configurations where placed.index > .zero {
             guard let descriptor = replica.descriptors[placed.index] else { continue }
             note.configurations.append(

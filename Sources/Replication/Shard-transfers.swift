@@ -216,8 +216,8 @@ extension Shard {
             last = entry.index
             writing[entry.index] = entry.term
         }
-        if !entries.isEmpty && replica.transferredThrough < name.index {
-            replica.transferredThrough = name.index
+        if !entries.isEmpty && replica.doubt.transferredThrough < name.index {
+            replica.doubt.transferredThrough = name.index
             writeNote(replica)
         }
         replica.incomingSnapshot?.writing = (through, writing)
@@ -396,10 +396,9 @@ extension Shard {
 
     /// Everything up to where transfers have written is committed: whatever came with them is the log's own.
     func transfersSettled(_ replica: Replica) {
-        let through = max(replica.transferredThrough, replica.lostThrough)
-        guard through > .zero, replica.raft.commit >= through, replica.incomingSnapshot == nil else { return }
-        replica.transferredThrough = .zero
-        replica.lostThrough = .zero
+        guard replica.doubt != .none, replica.raft.commit >= replica.doubt.through, replica.incomingSnapshot == nil
+        else { return }
+        replica.doubt = .none
         writeNote(replica)
         guard replica.waitsForTransfer else { return }
         replica.waitsForTransfer = false

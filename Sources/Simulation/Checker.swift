@@ -111,9 +111,9 @@ final class Checker {
                 }
                 continue
             }
-            let note = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }
+            let noted = found.configuration.flatMap { try? ReplicaNote(decoding: $0) }?.doubt ?? .none
             // The first transfer to an empty log that a crash interrupts looks like a log that lost its beginning.
-            let isTransfer = found.lostThrough > .zero && note?.transferredThrough ?? .zero > .zero
+            let isTransfer = found.lostThrough > .zero && noted.transferredThrough > .zero
             if !found.mayLead && !isTransfer && !simulation.suspects.contains(node) {
                 fail("recovery", "\(node) found damage in \(group)")
             }
@@ -123,8 +123,8 @@ final class Checker {
             if let vote = votes[Ballot(group: group, term: found.term, voter: store.storeID)], found.vote != vote {
                 fail("vote uniqueness", "\(node) forgot its vote for \(vote) in \(found.term) of \(group)")
             }
-            guard promise.acknowledged > .zero, note?.lostThrough ?? .zero == .zero, found.mayVote else { continue }
-            if note?.transferredThrough ?? .zero > .zero { checkBound(of: promise, in: found, at: node); continue }
+            guard promise.acknowledged > .zero, noted.lostThrough == .zero, found.mayVote else { continue }
+            if noted.transferredThrough > .zero { checkBound(of: promise, in: found, at: node); continue }
             let index = promise.acknowledged
             let base = found.snapshot?.index ?? .zero
             // Up to a snapshot everything was committed.

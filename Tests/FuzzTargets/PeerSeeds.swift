@@ -38,7 +38,7 @@ enum PeerSeeds {
             ).encode(into: &$0)
         }.toArray()
         seeds.append([3] + [25] + heartbeat + [30] + heartbeat + [255] + heartbeat)
-        var note = ReplicaNote(transferredThrough: LogIndex(9))
+        var note = ReplicaNote(LogDoubt(transferredThrough: LogIndex(9)))
         seeds.append([4] + note.encoded().toArray())
         note.configurations = [.init(index: LogIndex(3), term: Term(1), descriptor: descriptor)]
         note.installation = .init(snapshot: LogIndex(5), index: LogIndex(3), descriptor: descriptor)

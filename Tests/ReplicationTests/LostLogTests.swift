@@ -43,7 +43,7 @@ import Topology
     private func notes(_ nodes: ToyNodes) throws -> [LogIndex] {
         try (nodes.records[NodeID(3)] ?? []).compactMap { record in
             guard case .configuration(.topology, let bytes) = record else { return nil }
-            return try ReplicaNote(decoding: bytes).lostThrough
+            return try ReplicaNote(decoding: bytes).doubt.lostThrough
         }
     }
 
@@ -110,7 +110,7 @@ import Topology
     /// acknowledged nothing is missing, and the third has it.
     @Test func anInterruptedTransferCostsNoVote() {
         let nodes = ToyNodes(groups: [
-            NodeID(3): [group(note: ReplicaNote(transferredThrough: LogIndex(100)).encoded(), mayVote: true)]
+            NodeID(3): [group(note: ReplicaNote(LogDoubt(transferredThrough: LogIndex(100))).encoded(), mayVote: true)]
         ])
         nodes.found()
         nodes.cut(NodeID(2))
@@ -151,7 +151,7 @@ import Topology
     /// The replica's own entry of an old branch lies under one that a transfer brought: with its end committed here
     /// all is well, without another start.
     @Test func fallingTermsOfAnInterruptedTransferAreMadeGood() throws {
-        var found = group(note: ReplicaNote(transferredThrough: LogIndex(3)).encoded(), mayVote: true)
+        var found = group(note: ReplicaNote(LogDoubt(transferredThrough: LogIndex(3))).encoded(), mayVote: true)
         found.term = Term(3)
         found.entries = [(1, 1), (2, 3), (3, 2)].map { index, term in
             EntryLocation(

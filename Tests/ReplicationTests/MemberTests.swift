@@ -215,7 +215,7 @@ import Topology
     }
 
     private func note() -> ReplicaNote {
-        var note = ReplicaNote(transferredThrough: LogIndex(7))
+        var note = ReplicaNote(LogDoubt(transferredThrough: LogIndex(7)))
         for (index, term, store) in [(5, 1, 50), (10, 3, 51), (20, 3, 52)] as [(UInt64, UInt64, UInt64)] {
             note.configurations.append(
                 ReplicaNote.Configuration(
@@ -234,11 +234,11 @@ import Topology
         for count in 0..<bytes.count {
             #expect(throws: DecodingFailure.self) { try ReplicaNote(decoding: bytes[0..<count]) }
         }
-        let plain = ReplicaNote(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(3))
+        let plain = ReplicaNote(LogDoubt(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(3)))
         #expect(plain.encoded().toArray() == [3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0])
         #expect(try ReplicaNote(decoding: plain.encoded()) == plain)
         // Earlier versions did not tell a transfer from a loss.
-        let old = ReplicaNote(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(0x0102))
+        let old = ReplicaNote(LogDoubt(transferredThrough: LogIndex(0x0102), lostThrough: LogIndex(0x0102)))
         #expect(try ReplicaNote(decoding: Bytes([1, 2, 1, 0, 0, 0, 0, 0, 0])) == old)
         #expect(try ReplicaNote(decoding: Bytes([2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0])) == old)
     }

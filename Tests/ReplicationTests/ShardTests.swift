@@ -323,7 +323,7 @@ import Topology
             return
         }
         #expect(try GroupDescriptor(decoding: bytes).members == ToyNodes.members)
-        #expect(try ReplicaNote(decoding: note).transferredThrough == .zero)
+        #expect(try ReplicaNote(decoding: note).doubt.transferredThrough == .zero)
         #expect(nodes[3].repairs.rewritten == 2)
     }
 }
