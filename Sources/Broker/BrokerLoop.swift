@@ -328,7 +328,7 @@ public final class BrokerLoop {
     /// Where this node has no replica of the queue, nobody tells it of a new leader: when the one it knows is not heard
     /// any more, a member that is knows.
     private func askAnother(_ handle: QueueHandle) {
-        guard handle.client.leader.map({ !node.isUp($0) }) ?? handle.client.isStranded else { return }
+        guard handle.client.mustAskAnother(isUp: node.isUp) else { return }
         let (member, term) = node.leader(of: handle.group)
         if term == .zero, let member { handle.client.turn(to: member) }
     }

@@ -26,8 +26,12 @@ extension QueueClient {
         follow(member)
     }
 
-    /// Something waits for an answer, and there is nobody to ask.
-    public var isStranded: Bool { leader == nil && disowner == nil && needsTick }
+    /// Whether somebody else has to be asked who leads: the leader that is known is not heard any more, or something
+    /// waits for an answer and nobody is known.
+    public func mustAskAnother(isUp: (NodeID) -> Bool) -> Bool {
+        guard let leader else { return disowner == nil && needsTick }
+        return !isUp(leader)
+    }
 
     /// A node can be reached again.
     public mutating func nodeUp(_ node: NodeID) {

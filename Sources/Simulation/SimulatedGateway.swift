@@ -86,7 +86,7 @@ final class SimulatedGateway {
 
     /// As `BrokerLoop` does it.
     private func askAnother(_ use: QueueUse) {
-        guard use.client.leader.map({ !process.shard.isUp($0) }) ?? use.client.isStranded else { return }
+        guard use.client.mustAskAnother(isUp: process.shard.isUp) else { return }
         let (member, term) = process.shard.leader(of: use.group)
         if term == .zero, let member { use.client.turn(to: member) }
     }
