@@ -1,9 +1,13 @@
 import Primitives
 
-/// Who granted and who refused, by voter position.
+/// Who granted and who refused a term, by voter position.
 struct Ballot: Sendable {
+    /// What is voted about; zero for nothing.
+    let term: Term
     private var granted: UInt8 = 0
     private var refused: UInt8 = 0
+
+    init(term: Term = .zero) { self.term = term }
 
     var grantedCount: Int { granted.nonzeroBitCount }
     var refusedCount: Int { refused.nonzeroBitCount }

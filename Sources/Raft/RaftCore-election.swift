@@ -19,8 +19,7 @@ extension RaftCore {
         guard canCampaign, leader == nil, role != .leader else { return }
         if role == .candidate && durableHardState != hardState { return }
         if bug == .skipsPreVote { return becomeCandidate(isTransfer: false, into: &ready) }
-        preVotes = Ballot()
-        preVotesTerm = term.next
+        preVotes = Ballot(term: term.next)
         setRole(.preCandidate, into: &ready)
         for node in configuration.voters where node != id {
             send(preVoteRequest, to: node, into: &ready)
@@ -81,16 +80,15 @@ extension RaftCore {
             becomeFollower(message.term, leader: nil, into: &ready)
             return
         }
-        guard let position = configuration.position(of: node) else { return }
-        if message.isGranted {
-            // One who refused first, as it still heard the leader, may grant when the round seemed lost.
-            guard message.term == term.next, message.term == preVotesTerm, canCampaign,
-                role == .preCandidate || role == .follower, leader == nil
-            else { return }
-        } else {
-            guard role == .preCandidate else { return }
-        }
+        guard countsPreVote(message), let position = configuration.position(of: node) else { return }
         notePreVote(at: position, isGranted: message.isGranted, into: &ready)
+    }
+
+    /// One who refused first, as it still heard the leader, may grant when the round seemed lost.
+    private func countsPreVote(_ message: VoteReply) -> Bool {
+        guard preVotes.term == term.next, leader == nil else { return false }
+        guard message.isGranted else { return role == .preCandidate }
+        return message.term == preVotes.term && canCampaign && (role == .preCandidate || role == .follower)
     }
 
     private mutating func notePreVote(at position: Int, isGranted: Bool, into ready: inout RaftReady) {
@@ -134,7 +132,7 @@ extension RaftCore {
     mutating func becomeCandidate(isTransfer: Bool, into ready: inout RaftReady) {
         enter(term.next, vote: id, into: &ready)
         setLeader(nil, into: &ready)
-        votes = Ballot()
+        votes = Ballot(term: term)
         isCandidacyOpen = true
         isTransferCandidacy = isTransfer
         setRole(.candidate, into: &ready)

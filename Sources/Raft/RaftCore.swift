@@ -65,13 +65,11 @@ public struct RaftCore: Sendable {
     /// reset.
     var acknowledged: LogIndex?
 
-    /// Voter positions that granted and refused in the running pre-vote round.
+    /// The running pre-vote round; none when a leader was heard since.
     var preVotes = Ballot()
-    /// The term that `preVotes` is about; zero when a leader was heard since.
-    var preVotesTerm = Term.zero
     /// A pre-vote that this replica would have granted, had it not heard its leader.
     var refusedPreVote: RefusedPreVote?
-    /// Voter positions that granted and refused in `term`; counts only while `isCandidacyOpen`.
+    /// The votes in `term`; counts only while `isCandidacyOpen`.
     var votes = Ballot()
     /// This node asked for votes in `term` and may still win them, also while a later pre-vote round runs.
     var isCandidacyOpen = false
@@ -300,7 +298,7 @@ extension RaftCore {
     mutating func setLeader(_ newLeader: NodeID?, into ready: inout RaftReady) {
         guard leader != newLeader else { return }
         leader = newLeader
-        if newLeader != nil { preVotesTerm = .zero }
+        if newLeader != nil { preVotes = Ballot() }
         ready.leader = LeaderChange(leader: newLeader, term: term)
     }
 
