@@ -23,11 +23,18 @@ final class Checker {
         var group: GroupID
         var index: LogIndex
         var term: Term
+
+        /// Groups and terms are few: one mixed number is as good as three, and is hashed in a third of the time.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(index.rawValue ^ group.rawValue << 40 ^ term.rawValue << 52)
+        }
     }
 
     struct Replica: Hashable {
         var node: NodeID
         var group: GroupID
+
+        func hash(into hasher: inout Hasher) { hasher.combine(group.rawValue << 8 ^ UInt64(node.rawValue)) }
     }
 
     /// What a replica said to others and so must still know after a crash.

@@ -70,7 +70,7 @@ struct FaultPlan {
     /// Requests for counts among a thousand operations.
     var reads: UInt64 = 30
     /// Mean time between two bursts of client operations of one node.
-    var operation = Interval.milliseconds(34)
+    var operation = Interval.milliseconds(32)
     /// Operations of a burst at most; on average about half as many. One for clients that wait for each answer.
     var burst: UInt64 = 1
 

@@ -10,9 +10,17 @@ final class Scheduler {
         var slot: Int
     }
 
+    /// What happens, and to whom: an action of a process happens only while the process lives, and when its strand
+    /// runs.
+    private struct Action {
+        var process: SimulatedProcess?
+        var strand = SimulatedProcess.Strand.loop
+        var run: () -> Void
+    }
+
     /// A binary heap, the earliest first.
     private var heap: [Event] = []
-    private var actions: [(() -> Void)?] = []
+    private var actions: [Action?] = []
     private var freeSlots: [Int] = []
     private var sequence: UInt64 = 0
     private(set) var now: Instant
@@ -22,7 +30,15 @@ final class Scheduler {
 
     init(start: Instant) { now = start }
 
-    func at(_ time: Instant, _ action: @escaping () -> Void) {
+    func at(_ time: Instant, _ action: @escaping () -> Void) { add(Action(run: action), at: time) }
+
+    /// Something that a process does.
+    func at(
+        _ time: Instant, _ strand: SimulatedProcess.Strand, of process: SimulatedProcess,
+        _ action: @escaping () -> Void
+    ) { add(Action(process: process, strand: strand, run: action), at: time) }
+
+    private func add(_ action: Action, at time: Instant) {
         sequence += 1
         let slot: Int
         if let free = freeSlots.popLast() {
@@ -59,7 +75,8 @@ final class Scheduler {
         count += 1
         let action = actions[first.slot].take()
         freeSlots.append(first.slot)
-        action?()
+        guard let action else { return true }
+        if let process = action.process { process.enter(action.strand, action.run) } else { action.run() }
         return true
     }
 

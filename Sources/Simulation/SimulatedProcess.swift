@@ -114,16 +114,12 @@ final class SimulatedProcess {
     func loop(after delay: Interval, _ action: @escaping () -> Void) { loop(at: now + delay, action) }
 
     func loop(at time: Instant, _ action: @escaping () -> Void) {
-        simulation.scheduler.at(time) { [self] in
-            if isAlive { enter(.loop, action) }
-        }
+        simulation.scheduler.at(time, .loop, of: self, action)
     }
 
     /// Does something on another thread of the process.
     func thread(after delay: Interval, _ action: @escaping () -> Void) {
-        simulation.scheduler.after(delay) { [self] in
-            if isAlive { enter(.threads, action) }
-        }
+        simulation.scheduler.at(now + delay, .threads, of: self, action)
     }
 
     /// What runs by itself: the event loop, and all other threads.
@@ -135,7 +131,9 @@ final class SimulatedProcess {
     /// When the strand runs again.
     private func free(_ strand: Strand) -> Instant { strand == .loop ? busyUntil : pausedUntil }
 
-    private func enter(_ strand: Strand, _ action: @escaping () -> Void) {
+    /// Does something of this process now, or as soon as the strand runs.
+    func enter(_ strand: Strand, _ action: @escaping () -> Void) {
+        guard isAlive else { return }
         let free = free(strand)
         guard now < free || !backlogs[strand.rawValue].isEmpty else { return action() }
         backlogs[strand.rawValue].append(action)
