@@ -1,6 +1,7 @@
 """A cluster whose nodes the tests kill, and pika connections to it."""
 import os
 import pathlib
+import signal
 import subprocess
 import time
 import uuid
@@ -11,6 +12,9 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OFFSET = int(os.environ.get("WARREN_PORT_OFFSET", "0"))
 NODES = [1, 2, 3]
+
+# A job in the background is started with this signal ignored, and so would be the scripts that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(*command, check=True, env=None, timeout=120):
