@@ -87,24 +87,21 @@ struct HealthChecks {
         return verdict
     }
 
-    /// What would lose its majority if this node stopped: groups with this node among their members whose other members
-    /// that are up are fewer than a majority.
+    /// What would lose its majority if this node stopped.
     private static func quorum(_ broker: NodeBroker) -> HealthVerdict {
         let topology = broker.topology
-        let here = broker.nodeID
         let members = broker.replication.shard.status(of: .topology)?.members ?? topology.nodes.map(\.id)
         if members.count <= 1 {
             var verdict = HealthVerdict()
             verdict.reason = "single node cluster"
             return verdict
         }
-        let up = Set(members.filter { broker.isUp($0) }).subtracting([here])
-        func isEndangered(_ members: [NodeID]) -> Bool {
-            members.contains(here) && members.count { up.contains($0) } < members.count / 2 + 1
-        }
+        let groups = Set(broker.replication.shard.groupsThatNeedThisNode)
         var endangered: [HealthVerdict.Component] = []
-        if isEndangered(members) { endangered.append(.metadataStore) }
-        endangered += topology.queues.filter { isEndangered($0.members) }.map { HealthVerdict.Component($0) }
+        if groups.contains(.topology) { endangered.append(.metadataStore) }
+        endangered += topology.queues.filter { $0.group.map(groups.contains) ?? false }.map {
+            HealthVerdict.Component($0)
+        }
         guard !endangered.isEmpty else { return HealthVerdict() }
         var verdict = HealthVerdict(
             "There are quorum queues that would lose their quorum if the target node is shut down")

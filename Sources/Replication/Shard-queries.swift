@@ -38,6 +38,17 @@ extension Shard {
             consumers: replica.queue?.consumerCount ?? 0)
     }
 
+    /// The groups that would be without a majority if this node stopped, ascending: the other voters that are heard, on
+    /// the data directories that they are known with, are too few.
+    public var groupsThatNeedThisNode: [GroupID] {
+        groups.filter { group in
+            guard let replica = replicas[group] else { return false }
+            let voters = replica.raft.configuration.voters
+            return voters.contains(node)
+                && upVoters(of: replica, among: voters.filter { $0 != node }) < replica.quorum
+        }
+    }
+
     /// The nodes that are heard, this one included, ascending.
     public var liveNodes: [NodeID] { ([node] + peerNodes.filter { peers[$0]?.isUp ?? false }).sorted() }
 }

@@ -81,6 +81,25 @@ import Topology
         #expect([2, 3].contains { nodes[$0].replicaState(of: queue)?.isServing == true })
     }
 
+    /// Who restarts nodes in turn must not go on while a node is heard and yet no voter.
+    @Test func aNodeIsNeededUntilTheOthersAreAMajority() throws {
+        let nodes = founded()
+        let groups = [GroupID.topology, try group("q", nodes)]
+        #expect(nodes[1].groupsThatNeedThisNode.isEmpty)
+        nodes.loseDisk(of: MemberTests.lost, newStore: MemberTests.newStore)
+        nodes.advance(milliseconds: 300)
+        #expect(nodes[1].groupsThatNeedThisNode == groups)
+        // Its disk answers nothing yet.
+        nodes.stalled.insert(MemberTests.lost)
+        nodes.heal(MemberTests.lost)
+        nodes.advance(milliseconds: 100)
+        #expect(nodes[1].isUp(MemberTests.lost) && nodes[2].groupsThatNeedThisNode.isEmpty)
+        #expect(nodes[1].groupsThatNeedThisNode == groups)
+        nodes.release(MemberTests.lost)
+        nodes.advance(milliseconds: 500)
+        #expect([1, 2, 3].allSatisfy { nodes[$0].groupsThatNeedThisNode.isEmpty })
+    }
+
     /// Until it is taken in, nothing that it says makes a majority.
     @Test func anEmptyStoreCountsForNothing() throws {
         let nodes = founded()
