@@ -20,11 +20,12 @@ import threading
 import time
 import urllib.request
 
+from wire import HEADER, Wire, frame, long, method, short
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OFFSET = int(os.environ.get("WARREN_PORT_OFFSET", "0"))
 CLUSTER = pathlib.Path(os.environ.get("WARREN_CLUSTER_DIR", ROOT / ".cluster"))
 NODES = (1, 2, 3)
-HEADER = b"AMQP\x00\x00\x09\x01"
 HANDSHAKE_TIMEOUT = 10
 CLOSE_TIMEOUT = 5
 
@@ -34,22 +35,6 @@ def amqp_port(node):
 
 
 # --- The wire, by hand: a client library would refuse to send most of this.
-
-
-def frame(kind, channel, payload, end=b"\xce"):
-    return struct.pack(">BHI", kind, channel, len(payload)) + payload + end
-
-
-def method(channel, class_id, method_id, arguments=b""):
-    return frame(1, channel, struct.pack(">HH", class_id, method_id) + arguments)
-
-
-def short(text):
-    return bytes([len(text)]) + text
-
-
-def long(text):
-    return struct.pack(">I", len(text)) + text
 
 
 def content(channel, body, size=None, properties=b"\x00\x00"):
@@ -85,35 +70,18 @@ def consume(channel, queue, bits=0):
     return method(channel, 60, 20, struct.pack(">H", 0) + short(queue) + short(b"") + bytes([bits]) + long(b""))
 
 
-class Client:
+class Client(Wire):
     """A connection that is opened, or fails to."""
 
     def __init__(self, node, timeout=10.0):
-        self.socket = socket.create_connection(("127.0.0.1", amqp_port(node)), timeout=timeout)
+        super().__init__(amqp_port(node), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self.socket.getsockname()[1]
-        self.buffer = b""
 
     def open(self, **parameters):
         self.send(*opening(**parameters))
         self.wait(10, 41)
         return self
-
-    def send(self, *parts):
-        self.socket.sendall(b"".join(parts))
-
-    def read(self, count):
-        while len(self.buffer) < count:
-            part = self.socket.recv(65_536)
-            if not part:
-                raise EOFError
-            self.buffer += part
-        part, self.buffer = self.buffer[:count], self.buffer[count:]
-        return part
-
-    def frame(self):
-        kind, channel, size = struct.unpack(">BHI", self.read(7))
-        return kind, channel, self.read(size + 1)[:-1]
 
     def wait(self, class_id, method_id):
         """Reads up to this method and returns its arguments."""

@@ -1,54 +1,22 @@
 """Bytes that no client should send: the right answer, a closed socket, and a node that goes on."""
-import socket
 import struct
 
 import pytest
 
 from conftest import amqp_port
-
-HEADER = b"AMQP\x00\x00\x09\x01"
-
-
-def frame(kind, channel, payload, end=b"\xce"):
-    return struct.pack(">BHI", kind, channel, len(payload)) + payload + end
+from wire import HEADER, Wire, frame, long, method, short
 
 
-def method(channel, class_id, method_id, arguments=b""):
-    return frame(1, channel, struct.pack(">HH", class_id, method_id) + arguments)
-
-
-def short(text):
-    return bytes([len(text)]) + text
-
-
-def long(text):
-    return struct.pack(">I", len(text)) + text
-
-
-class Client:
-    """Speaks AMQP by hand."""
+class Client(Wire):
+    """Does one thing after the other, and knows what has to come back."""
 
     def __init__(self, node=1):
-        self.socket = socket.create_connection(("127.0.0.1", amqp_port(node)), timeout=10)
-        self.buffer = b""
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def read(self, count):
-        while len(self.buffer) < count:
-            part = self.socket.recv(65536)
-            if not part:
-                raise EOFError
-            self.buffer += part
-        part, self.buffer = self.buffer[:count], self.buffer[count:]
-        return part
+        super().__init__(amqp_port(node))
 
     def method(self):
         """The next method: (channel, class, method, arguments)."""
         while True:
-            kind, channel, size = struct.unpack(">BHI", self.read(7))
-            payload = self.read(size + 1)[:-1]
+            kind, channel, payload = self.frame()
             if kind == 1:
                 return (channel, *struct.unpack(">HH", payload[:4]), payload[4:])
 
