@@ -12,30 +12,16 @@ extension Instant {
     static func now() -> Instant { Instant(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
 }
 
-/// Translates times of the monotonic clock into wall-clock times, by what the two clocks show when it is made.
-struct WallClock: Sendable {
-    private let monotonic: Instant
-    /// Since 1970.
-    private let nanoseconds: UInt64
-
+extension WallClock {
+    /// Reads the system's clocks.
     init() {
-        var time = timespec()
-        var best = (before: Instant.zero, after: Instant.distantFuture, wall: UInt64(0))
-        // A reading that the thread was interrupted in is worth less than the next one.
-        for _ in 0..<3 {
-            let before = Instant.now()
-            clock_gettime(CLOCK_REALTIME, &time)
-            let after = Instant.now()
-            guard after - before < best.after - best.before else { continue }
-            best = (before, after, UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
-        }
-        monotonic = best.before
-        nanoseconds = best.wall
-    }
-
-    /// Microseconds since 1970 at a time before it was made.
-    func microseconds(at past: Instant) -> UInt64 {
-        (nanoseconds - min(nanoseconds, (monotonic - past).nanoseconds)) / 1_000
+        self.init(
+            monotonic: Instant.now,
+            nanoseconds: {
+                var time = timespec()
+                clock_gettime(CLOCK_REALTIME, &time)
+                return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+            })
     }
 }
 
