@@ -44,6 +44,12 @@ struct ActiveSegment<File: Sendable>: Sendable {
         max(position, fileLength - SegmentFooter.pieceLength(footerLength: footerLength))
     }
 
+    /// Leaves the rest of the page empty: the next frame begins with another.
+    mutating func leavePage() { position = align(position, to: SegmentHeader.pageSize) }
+
+    /// Bytes that `leavePage()` would leave empty.
+    var pageRest: Int { align(position, to: SegmentHeader.pageSize) - position }
+
     /// The file has been filled with zeros up to there.
     mutating func extended(to length: Int) { fileLength = max(fileLength, length) }
 

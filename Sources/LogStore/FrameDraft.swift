@@ -29,6 +29,9 @@ struct FrameDraft: Sendable {
     /// The active segment when it was asked which of them are live.
     var copiesAsked: UInt32 = 0
 
+    /// It brings nothing, and says that the frame before was synced.
+    var onlyAttests: Bool { completions.isEmpty && copies.isEmpty }
+
     /// Builds the directory of `submissions`; sequence numbers go on from `sequence`. Copies come last and keep theirs.
     init(
         _ submissions: [Submission], copies batch: RelocationBatch?, flags: FrameHeader.Flags, sequence: inout UInt64

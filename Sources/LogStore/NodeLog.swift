@@ -144,7 +144,9 @@ public struct NodeLog<D: Disk>: Sendable {
         if draft == nil { draft = makeDraft() }
         guard let draft else { return nil }
         let head = FrameHeader.size + chain.directory.count + draft.directory.count
-        let frameLength = align(head + draft.recordsLength, to: SegmentHeader.alignment)
+        // A page that the device loses, or gives back as it was before, must not take frames and their proof with it.
+        let gap = draft.onlyAttests ? active.pageRest : 0
+        let frameLength = gap + align(head + draft.recordsLength, to: SegmentHeader.alignment)
         if !active.hasRoom(for: frameLength, directoryLength: draft.directory.count) {
             if ready.isEmpty && active.position >= configuration.growthLimit {
                 if isPreparing { return nil }
@@ -154,6 +156,7 @@ public struct NodeLog<D: Disk>: Sendable {
         }
         try extend(to: active.lengthNeeded(for: frameLength, directoryLength: draft.directory.count))
         self.draft = nil
+        if gap > 0 { active.leavePage() }
         return place(draft)
     }
 

@@ -117,6 +117,27 @@ import Testing
         }
     }
 
+    /// The device loses the page of the last frames, or has it as it was before them. They were acknowledged.
+    @Test func aLostPageOfAttestedFramesCostsTheVote() throws {
+        var log = try LogFixture()
+        try log.append([.hardState(group: DamageTests.group, term: Term(1), vote: NodeID(1))])
+        let before = log.disk.contents(firstSegment)
+        for index in 1...3 as ClosedRange<UInt64> { try log.append([.entry(entry(index, size: 200))]) }
+        try log.attest()
+        let image = log.disk.contents(firstSegment)
+        #expect(try open(log.disk).group(7)?.entries.count == 3)
+        for old in [before, Array(repeating: 0, count: before.count)] {
+            let copy = log.disk.clone()
+            var bytes = image
+            bytes.replaceSubrange(8_192..<12_288, with: old[8_192..<12_288])
+            copy.replace(firstSegment, with: bytes)
+            for _ in 0..<2 {
+                let store = try open(copy)
+                #expect(store.report.lostFrames > 0 && !store.mayVote && store.group(7)?.mayVote == false)
+            }
+        }
+    }
+
     @Test func twoLostFramesCostTheVote() throws {
         let (disk, _, bounds) = try sample()
         var attested = try LogFixture(disk: disk)
