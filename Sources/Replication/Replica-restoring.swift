@@ -25,9 +25,11 @@ extension Shard {
         let note = Shard.note(recovered)
         let noted = note?.doubt ?? .none
         // What was acknowledged and is gone is made good by a log that is committed as far as that one ever went.
-        let doubt = LogDoubt(
+        var doubt = LogDoubt(
             transferredThrough: noted.transferredThrough,
             lostThrough: max(noted.lostThrough, recovered?.lostThrough ?? .zero))
+        // A crash came between a snapshot and the note that it settles everything: what it covers is committed.
+        if doubt.through <= restored.snapshotIndex { doubt = .none }
         // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
         let isInOrder = restored.mayVote || (noted != .none && recovered?.mayVoteOnceWhole ?? false)
         if doubt.lostThrough > .zero { restored.mayVote = false }
@@ -44,12 +46,12 @@ extension Shard {
                 entries: recovered?.usableEntries ?? []),
             snapshotThreshold: threshold + Int(random.next(below: UInt64(max(threshold, 1)))), now: now)
         if let state { put(state, at: restored.snapshotIndex, into: replica) } else { replica.isStateMissing = true }
+        // A loss is noted before anything that shows it can go.
+        if noted != doubt { replica.isNoteStale = true }
         // What is of no account now must not be there when a snapshot covers its index.
         if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
         replica.doubt = doubt
         replica.waitsForTransfer = doubt != .none && isInOrder
-        // Before anything of what shows the loss can go.
-        if doubt.lostThrough > noted.lostThrough { writeNote(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true

@@ -40,6 +40,17 @@ import Topology
         }
     }
 
+    /// More than a snapshot of the topology holds, so that there is one.
+    private func comeAndGo(_ nodes: ToyNodes) {
+        for number in 1...40 {
+            _ = nodes[1].propose(.putVirtualHost(VirtualHostRecord(name: "v\(number)")), now: nodes.now)
+            nodes.settle()
+            _ = nodes[1].propose(.deleteVirtualHost("v\(number)"), now: nodes.now)
+            nodes.settle()
+        }
+        nodes.advance(milliseconds: 2_000)
+    }
+
     private func notes(_ nodes: ToyNodes) throws -> [LogIndex] {
         try (nodes.records[NodeID(3)] ?? []).compactMap { record in
             guard case .configuration(.topology, let bytes) = record else { return nil }
@@ -90,13 +101,7 @@ import Topology
             placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(3)))
         _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
         nodes.settle()
-        for number in 1...40 {
-            _ = nodes[1].propose(.putVirtualHost(VirtualHostRecord(name: "v\(number)")), now: nodes.now)
-            nodes.settle()
-            _ = nodes[1].propose(.deleteVirtualHost("v\(number)"), now: nodes.now)
-            nodes.settle()
-        }
-        nodes.advance(milliseconds: 2_000)
+        comeAndGo(nodes)
         nodes.heal(NodeID(3))
         nodes.advance(milliseconds: 1_000)
         let isInstalled = nodes.events[NodeID(3), default: []].contains {
@@ -125,6 +130,39 @@ import Topology
         nodes.cut(NodeID(2))
         nodes.advance(milliseconds: 1_000)
         #expect(nodes.topology(of: 3)?.role == .follower)
+    }
+
+    /// A crash may come between the snapshot that settles everything and the note of that; nothing else may ever be
+    /// committed again.
+    @Test func whatASnapshotCoversIsNotInDoubt() throws {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        comeAndGo(nodes)
+        let snapshot = try #require(nodes.topologySnapshot(of: NodeID(3)))
+        func restart(_ doubt: LogDoubt) throws -> (state: ReplicaState, doubts: [LogDoubt]) {
+            var group = group(note: ReplicaNote(doubt).encoded(), mayVote: true)
+            group.snapshot = snapshot
+            let store = RecoveredStore(
+                storeID: ToyNodes.store(NodeID(3)), incarnation: Incarnation(2), isFresh: false, mayVote: true,
+                groups: [group], removedGroups: [])
+            let shard = Shard(
+                node: NodeID(3), peers: [NodeID(1), NodeID(2)], recovered: store, configuration: configuration,
+                seed: 1, now: nodes.now)
+            let records = shard.flush(now: nodes.now, wall: .zero).records
+            let doubts = records.compactMap { record -> LogDoubt? in
+                guard case .configuration(.topology, let bytes) = record else { return nil }
+                return try? ReplicaNote(decoding: bytes).doubt
+            }
+            return (try #require(shard.replicaState(of: .topology)), doubts)
+        }
+        for doubt in [LogDoubt(transferredThrough: snapshot.index), LogDoubt(lostThrough: snapshot.index)] {
+            let (state, doubts) = try restart(doubt)
+            #expect(state.mayVote && state.isJoined && doubts == [.none])
+        }
+        let (state, doubts) = try restart(LogDoubt(lostThrough: snapshot.index.next))
+        #expect(!state.mayVote && doubts.isEmpty)
     }
 
     // MARK: Notes

@@ -83,15 +83,7 @@ import Topology
             propose(.deleteVirtualHost("v\(number)"), nodes)
         }
         nodes.advance(milliseconds: 2_000)
-        var found: RecoveredSnapshot?
-        var bytes = Bytes()
-        for record in nodes.records[NodeID(2)] ?? [] {
-            if case .snapshotChunk(let chunk) = record, chunk.group == .topology { bytes = chunk.bytes }
-            if case .snapshotCurrent(let mark) = record, mark.group == .topology {
-                found = RecoveredSnapshot(index: mark.index, term: mark.term, bytes: bytes, live: mark.live)
-            }
-        }
-        let snapshot = try #require(found)
+        let snapshot = try #require(nodes.topologySnapshot(of: NodeID(2)))
         #expect(snapshot.index.rawValue > group.rawValue + 1)
         let created = GroupDescriptor(members: ToyNodes.members, preferredLeader: NodeID(1)).encoded()
         let groups = [(GroupID.topology, snapshot), (group, nil)].map { group, snapshot in

@@ -172,5 +172,18 @@ final class ToyNodes {
         }
     }
 
+    /// The newest snapshot of the topology that a node has written, of one chunk.
+    func topologySnapshot(of node: NodeID) -> RecoveredSnapshot? {
+        var found: RecoveredSnapshot?
+        var bytes = Bytes()
+        for record in records[node] ?? [] {
+            if case .snapshotChunk(let chunk) = record, chunk.group == .topology { bytes = chunk.bytes }
+            if case .snapshotCurrent(let mark) = record, mark.group == .topology {
+                found = RecoveredSnapshot(index: mark.index, term: mark.term, bytes: bytes, live: mark.live)
+            }
+        }
+        return found
+    }
+
     func topology(of node: UInt16) -> ReplicaState? { self[node].replicaState(of: .topology) }
 }
