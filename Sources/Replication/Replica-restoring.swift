@@ -28,8 +28,9 @@ extension Shard {
         var doubt = LogDoubt(
             transferredThrough: noted.transferredThrough,
             lostThrough: max(noted.lostThrough, recovered?.lostThrough ?? .zero))
-        // A crash came between a snapshot and the note that it settles everything: what it covers is committed.
-        if doubt.through <= restored.snapshotIndex { doubt = .none }
+        // A crash came between a snapshot and the note that it settles everything: what it covers is committed. Where
+        // the log behind it is not whole, a commit has to come first.
+        if doubt.through <= restored.snapshotIndex && restored.mayVote { doubt = .none }
         // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
         let isInOrder = restored.mayVote || (noted != .none && recovered?.mayVoteOnceWhole ?? false)
         if doubt.lostThrough > .zero { restored.mayVote = false }
