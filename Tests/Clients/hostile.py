@@ -433,7 +433,8 @@ def attack(seed, inputs, done, report):
                ("never_read", min(20, inputs // 50))]
     busy = [("channels", min(20, inputs // 100)), ("tables", min(1_000, inputs // 20)),
             ("bodies", min(500, inputs // 20))]
-    share = inputs - sum(count for _, count in waiting + busy)
+    mutations = inputs - sum(count for _, count in waiting + busy)
+    share = mutations // (len(busy) + 1)
 
     def make(place, act, count):
         made = getattr(Attack(seed * 100 + place, report), act)(count)
@@ -444,9 +445,9 @@ def attack(seed, inputs, done, report):
     for thread in threads:
         thread.start()
     for place, act in enumerate(busy, len(waiting)):
-        make(place * 2, "mutations", share // (len(busy) + 1))
+        make(place * 2, "mutations", share)
         make(place * 2 + 1, *act)
-    make(99, "mutations", share - share // (len(busy) + 1) * len(busy))
+    make(99, "mutations", mutations - share * len(busy))
     for thread in threads:
         thread.join()
 
@@ -490,7 +491,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--warm-up", type=int, help="inputs before anything is measured (default: a twentieth)")
     parser.add_argument("--quiet-for", type=int, default=15, help="seconds of measuring without an attack")
     parser.add_argument("--untimed", action="store_true", help="print latencies, and let them be")
     options = parser.parse_args()
@@ -516,7 +516,7 @@ def main():
         return done.value, began, time.monotonic(), peak
 
     # Once of everything, so that what is compared afterwards has seen it all.
-    run(options.warm_up or max(2_000, options.inputs // 20), options.seed + 1)
+    run(max(2_000, options.inputs // 20), options.seed + 1)
     tidy()
     began_quiet = time.monotonic()
     before = lowest_resident(processes, options.quiet_for)
