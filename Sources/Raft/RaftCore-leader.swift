@@ -65,7 +65,8 @@ extension RaftCore {
     public mutating func setPaused(_ node: NodeID, _ isPaused: Bool, into ready: inout RaftReady) {
         guard let peer = peerPosition(node) else { return }
         peers[peer].isPaused = isPaused
-        replicate(to: peer, atLeastOne: false, into: &ready)
+        // Of what was committed meanwhile nobody else tells it, when nothing follows.
+        replicate(to: peer, atLeastOne: needsCommit(peer), into: &ready)
     }
 
     /// Sends an append without entries to each follower that has not been told the newest commit index; with `isForced`
