@@ -294,11 +294,12 @@ extension Shard {
                 while place < arrived.count, arrived[place].index < next { place += 1 }
                 let came = place < arrived.count ? arrived[place] : nil
                 let own = replica.locations.first(from: next).flatMap { $0.index <= replica.raft.commit ? $0 : nil }
-                // What came goes first: the own copy may be damaged.
+                // What came goes first: the own copy may be damaged. Where that showed since the offer, nothing came,
+                // and the place is kept for the copy that another member sends.
                 guard let location = [came, own].compactMap({ $0 }).min(by: { $0.index < $1.index }),
                     location.index <= range.upperBound
                 else { break }
-                if location.index == came?.index || !replica.damaged.contains(location.index) { live.append(location) }
+                live.append(location)
                 next = location.index.next
             }
         }
