@@ -171,6 +171,9 @@ public final class Shard {
         self.now = now
         guard replicas[.topology] == nil, let first = members.map(\.node).min() else { return }
         createReplica(.topology, GroupDescriptor(members: members, preferredLeader: first))
+        // The record of its creation was damaged, and the metadata is here nonetheless.
+        removeDeleted()
+        hostQueues(of: topology)
     }
 
     /// Creates a replica, with an empty log unless the disk held one. The record of its creation precedes everything it
