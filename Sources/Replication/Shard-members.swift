@@ -194,9 +194,11 @@ extension Shard {
 
     private func nextDescriptor(of replica: Replica, _ intended: [GroupDescriptor.Member]) -> GroupDescriptor? {
         var next = replica.descriptor
-        // Who is another now leaves, if the others can do without.
+        // Who is another now leaves, if the others can do without. One on a store that the metadata does not know is a
+        // newer one: after a start the metadata here may be behind.
         for member in next.members where member.node != node {
-            guard !intended.contains(where: { $0.node == member.node && $0.store == member.store }) else { continue }
+            let isIntended = intended.contains { $0.node == member.node }
+            guard !isIntended || topology.isRetired(member.store, of: member.node) else { continue }
             if member.role == .voter && !canSpare(member.node, replica) { continue }
             next.members.removeAll { $0 == member }
             return next
