@@ -34,6 +34,14 @@ extension RaftCore {
         becomeCandidate(isTransfer: false, into: &ready)
     }
 
+    /// A replica without a vote needs an entry of a later term: it enters one, and the others have to elect somebody in
+    /// one that is later still. Does nothing while this replica votes or knows no leader.
+    public mutating func renewTerm(into ready: inout RaftReady) {
+        guard !mayVote, role == .follower, leader != nil else { return }
+        becomeFollower(term.next, leader: nil, into: &ready)
+        for node in configuration.members where node != id { send(.leaderGone(term), to: node, into: &ready) }
+    }
+
     /// Commits have stalled, or the node's verdict is that it is cut off from a quorum: the leader steps down and says
     /// so.
     public mutating func quorumLost(into ready: inout RaftReady) {

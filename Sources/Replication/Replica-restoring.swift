@@ -52,7 +52,9 @@ extension Shard {
         // What is of no account now must not be there when a snapshot covers its index.
         if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
         replica.doubt = doubt
+        replica.doubtTerm = replica.raft.term
         replica.waitsForTransfer = doubt != .none && isInOrder
+        if replica.waitsForTransfer { activate(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true

@@ -57,6 +57,8 @@ final class Replica {
     var incomingSnapshot: IncomingSnapshot?
     /// As the disk has been told.
     var doubt = LogDoubt.none
+    /// What is in doubt came in this term at the latest.
+    var doubtTerm = Term.zero
     /// Nothing but an interrupted transfer keeps the replica from voting.
     var waitsForTransfer = false
     var damaged = DamagedEntries()

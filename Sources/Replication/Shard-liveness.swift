@@ -192,6 +192,7 @@ extension Shard {
             if replica.isLeader { sweepLeader(replica) }
             considerSnapshot(replica)
             if !replica.damaged.isEmpty { askForRepair(replica) }
+            awaitCertainty(replica)
             if replica.needsSnapshot { renewSnapshot(replica) }
         }
         if !active.isEmpty { nextSweep = now + configuration.sweepInterval }

@@ -63,7 +63,7 @@ extension Shard {
         if ready.snapshotInstalled != nil { snapshotInstalled(replica) }
         if isCommitNew {
             dropOvertakenSnapshot(replica)
-            transfersSettled(replica)
+            settleDoubt(replica)
             if replica.awaitsCommit {
                 replica.awaitsCommit = false
                 note(.committed(replica.group, replica.raft.term))

@@ -218,6 +218,7 @@ extension Shard {
         }
         if !entries.isEmpty && replica.doubt.transferredThrough < name.index {
             replica.doubt.transferredThrough = name.index
+            replica.doubtTerm = replica.raft.term
             writeNote(replica)
         }
         replica.incomingSnapshot?.writing = (through, writing)
@@ -395,18 +396,6 @@ extension Shard {
         }
     }
 
-    /// Everything up to where transfers have written is committed: whatever came with them is the log's own.
-    func transfersSettled(_ replica: Replica) {
-        guard replica.doubt != .none, replica.raft.commit >= replica.doubt.through, replica.incomingSnapshot == nil
-        else { return }
-        replica.doubt = .none
-        writeNote(replica)
-        guard replica.waitsForTransfer else { return }
-        replica.waitsForTransfer = false
-        replica.raft.permit(voting: true, leading: replica.damaged.isEmpty)
-        permitted.append(replica.group)
-    }
-
     /// The log got as far as the snapshot by itself: nobody will complete the transfer.
     func dropOvertakenSnapshot(_ replica: Replica) {
         guard let incoming = replica.incomingSnapshot, incoming.install == nil,
@@ -420,6 +409,6 @@ extension Shard {
         guard let incoming = replica.incomingSnapshot else { return }
         replica.incomingSnapshot = nil
         release(incoming.received)
-        transfersSettled(replica)
+        settleDoubt(replica)
     }
 }

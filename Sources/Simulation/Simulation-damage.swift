@@ -54,11 +54,12 @@ extension Simulation {
             }
     }
 
-    /// The node has every replica that it should have, as a voter.
+    /// The node has every replica that it should have, as a voter whose word counts.
     private func votesEverywhere(_ node: NodeID) -> Bool {
         guard let process = process(node) else { return false }
         return expectedGroups.allSatisfy { group in
-            process.shard.replicaState(of: group)?.isVoter ?? !members(of: group).contains(node)
+            guard let state = process.shard.replicaState(of: group) else { return !members(of: group).contains(node) }
+            return state.isVoter && state.mayVote && state.isJoined
         }
     }
 

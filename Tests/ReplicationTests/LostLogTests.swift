@@ -88,6 +88,30 @@ import Topology
         #expect(nodes[1].counted(of: NodeID(3), in: .topology) == nodes.topology(of: 1)?.commit)
     }
 
+    /// A log that once was longer than it will be for a long time: an entry of a later term says as much as one so far
+    /// down, and where nothing happens the replica sees to it that there is one.
+    @Test func itVotesInAGroupWhereNothingHappens() throws {
+        let nodes = nodes()
+        nodes.advance(milliseconds: 500)
+        #expect(nodes.topology(of: 3)?.mayVote == false)
+        let term = try #require(nodes.topology(of: 1)?.term)
+        nodes.advance(milliseconds: 2_500)
+        let state = try #require(nodes.topology(of: 3))
+        #expect(state.mayVote && state.commit < LostLogTests.lost && state.term > term)
+        #expect(try notes(nodes) == [LostLogTests.lost, .zero])
+        // Nothing of what was there may join what comes.
+        let truncations = (nodes.records[NodeID(3)] ?? []).compactMap { record -> LogIndex? in
+            if case .truncate(.topology, let from) = record { from } else { nil }
+        }
+        #expect(truncations == [state.lastIndex.next])
+        // Once is enough.
+        nodes.advance(milliseconds: 3_000)
+        #expect(nodes.topology(of: 3)?.term == state.term)
+        nodes.cut(NodeID(1))
+        nodes.advance(milliseconds: 1_000)
+        #expect(nodes.topology(of: 2)?.isServing == true || nodes.topology(of: 3)?.isServing == true)
+    }
+
     /// The snapshot that makes it whole brings a queue that it is to lead, whose first campaign is a step of its own.
     @Test func aSnapshotThatBringsAQueueToLeadSettlesItNonetheless() throws {
         var configuration = ShardConfiguration()
@@ -165,6 +189,36 @@ import Topology
         #expect(!state.mayVote && doubts.isEmpty)
     }
 
+    /// The records of creation of the topology and of its queues are damaged: the snapshot of the metadata says again
+    /// who they are.
+    @Test func queuesComeBackWithAMetadataThatLostItsRecordOfCreation() throws {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        let nodes = ToyNodes(configuration)
+        nodes.found()
+        nodes.advance(milliseconds: 200)
+        propose(1, nodes)
+        let name = try #require(nodes[1].topology.virtualHosts.first?.name)
+        let declaration = QueueDeclaration(
+            vhost: name, name: "q", durable: true, autoDelete: false,
+            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
+        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+        comeAndGo(nodes)
+        let queue = try #require(nodes[3].topology.queue("q", vhost: name)?.group)
+        var topology = group(note: nil, mayVote: false)
+        topology.created = nil
+        topology.snapshot = nodes.topologySnapshot(of: NodeID(3))
+        let store = RecoveredStore(
+            storeID: ToyNodes.store(NodeID(3)), incarnation: Incarnation(2), isFresh: false, mayVote: true,
+            groups: [topology], removedGroups: [])
+        let shard = Shard(
+            node: NodeID(3), peers: [NodeID(1), NodeID(2)], recovered: store, configuration: configuration, seed: 1,
+            now: nodes.now)
+        #expect(shard.replicaGroups.isEmpty)
+        shard.found(members: ToyNodes.members, now: nodes.now)
+        #expect(shard.replicaGroups == [.topology, queue])
+    }
+
     // MARK: Notes
 
     /// It may have said that a transfer was interrupted, or who the members are: what is written in its place must not
@@ -196,8 +250,10 @@ import Topology
                 group: .topology, index: LogIndex(index), term: Term(term), segment: 1, offset: 0, length: 100,
                 checksum: 0)
         }
-        let nodes = founded([found])
+        let nodes = ToyNodes(groups: [NodeID(3): [found]])
         #expect(nodes.topology(of: 3)?.mayVote == false)
+        nodes.found()
+        nodes.advance(milliseconds: 200)
         propose(6, nodes)
         nodes.advance(milliseconds: 500)
         #expect(nodes.topology(of: 3)?.mayVote == true)
