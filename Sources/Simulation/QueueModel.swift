@@ -159,7 +159,9 @@ struct QueueModel {
 
     private mutating func raise(_ node: NodeID, to incarnation: Incarnation, _ closed: inout [SessionID]) -> Bool {
         if let known = incarnations[node], known > incarnation { return false }
-        if let known = incarnations[node], known < incarnation { takeClosed(of: node, &closed) }
+        if let known = incarnations[node], known < incarnation {
+            takeClosed(&closed) { $0.gateway.node == node && $0.incarnation < incarnation }
+        }
         incarnations[node] = incarnation
         return true
     }
@@ -167,15 +169,17 @@ struct QueueModel {
     private mutating func closeSessions(of command: Command, _ closed: inout [SessionID]) {
         switch command {
         case .gatewayUp(let node, let incarnation): _ = raise(node, to: incarnation, &closed)
-        case .gatewayExpired(let node): takeClosed(of: node, &closed)
+        case .gatewayExpired(let node): takeClosed(&closed) { $0.gateway.node == node }
         case .detachUnknown(let consumer): fail("consumers", "\(consumer) was unknown")
         default: break
         }
     }
 
-    private mutating func takeClosed(of node: NodeID, _ closed: inout [SessionID]) {
-        for session in closed where session.gateway.node == node { close(session) }
-        closed.removeAll { $0.gateway.node == node }
+    /// Closes those of `closed` that a command of the leader closed; one that is opened behind it waits for another.
+    private mutating func takeClosed(_ closed: inout [SessionID], where isMeant: (SessionID) -> Bool) {
+        let meant = closed.filter { sessions[$0] != nil && isMeant($0) }
+        for session in meant { close(session) }
+        closed.removeAll { meant.contains($0) }
     }
 
     private mutating func close(_ session: SessionID) {
