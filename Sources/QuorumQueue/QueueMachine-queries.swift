@@ -19,6 +19,8 @@ extension QueueMachine {
     public var messagesReady: Int { ready.count }
     /// Messages that consumers hold.
     public var messagesUnacknowledged: Int { unsettledCount }
+    /// No message waits, and no consumer holds one.
+    public var isEmpty: Bool { ready.isEmpty && unsettledCount == 0 }
     /// Attached consumers.
     public var consumerCount: Int { attachedConsumers }
     /// Open sessions, suspended ones included.

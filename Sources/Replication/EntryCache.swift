@@ -42,11 +42,16 @@ package struct EntryTail {
 
 /// Keeps the sum of all groups' tails under the node's budget by dropping the oldest entries first.
 package struct EntryCacheBudget {
+    /// Items from which on a sweep may be worth it.
+    private static let fewItems = 4_096
+
     /// Bytes that the tails of all groups may hold; entries that are not durable yet may exceed it.
     package let limit: Int
     package private(set) var used = 0
-    /// Entries in the order in which they came in. A group's truncation leaves stale items, skipped when met.
+    /// Entries in the order in which they came in. What goes otherwise, by a truncation or with a snapshot, leaves
+    /// stale items: dropped when they are the oldest, and swept out when they may be the most.
     private var arrivals = Ring<(group: GroupID, index: LogIndex)>()
+    private var sweepsAt = fewItems
 
     package init(limit: Int) { self.limit = limit }
 
@@ -57,11 +62,20 @@ package struct EntryCacheBudget {
 
     package mutating func freed(_ bytes: Int) { used -= bytes }
 
-    /// The entry to drop next while the budget is exceeded.
-    package var candidate: (group: GroupID, index: LogIndex)? { used > limit ? arrivals.first : nil }
+    package var isExceeded: Bool { used > limit }
 
-    package mutating func dropCandidate() { arrivals.popFirst() }
+    /// The entry to drop next when the budget is exceeded, or a stale item.
+    package var oldest: (group: GroupID, index: LogIndex)? { arrivals.first }
 
-    /// Puts a candidate back that cannot be dropped yet.
-    package mutating func readd(_ candidate: (group: GroupID, index: LogIndex)) { arrivals.prepend(candidate) }
+    package mutating func dropOldest() { arrivals.popFirst() }
+
+    /// Drops the stale items behind the oldest entry when there may be many.
+    /// - Parameter isHeld: whether a group's tail holds the entry.
+    package mutating func sweep(_ isHeld: (GroupID, LogIndex) -> Bool) {
+        guard arrivals.count >= sweepsAt else { return }
+        var held = Ring<(group: GroupID, index: LogIndex)>()
+        for item in arrivals where isHeld(item.group, item.index) { held.append(item) }
+        arrivals = held
+        sweepsAt = max(EntryCacheBudget.fewItems, 2 * held.count)
+    }
 }

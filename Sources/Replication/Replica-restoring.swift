@@ -53,8 +53,9 @@ extension Shard {
         if let note, note.installation != nil || note.configurations != configurations { replica.isNoteStale = true }
         replica.doubt = doubt
         replica.doubtTerm = replica.raft.term
-        replica.waitsForTransfer = doubt != .none && isInOrder
-        if replica.waitsForTransfer { activate(replica) }
+        // Where the note is lost, so are the members: nothing that is committed says who they are.
+        replica.waitsForCertainty = doubt != .none && doubt != .everything && isInOrder
+        if replica.waitsForCertainty { activate(replica) }
         if let recovered {
             noteDamage(of: recovered, replica)
             replica.isCatchingUp = true

@@ -59,8 +59,8 @@ final class Replica {
     var doubt = LogDoubt.none
     /// What is in doubt came in this term at the latest.
     var doubtTerm = Term.zero
-    /// Nothing but an interrupted transfer keeps the replica from voting.
-    var waitsForTransfer = false
+    /// Nothing but a doubt that what is committed can settle keeps the replica from voting or leading.
+    var waitsForCertainty = false
     var damaged = DamagedEntries()
     /// Nothing but damaged entries keeps the replica from leading.
     var waitsForRepair = false
@@ -131,7 +131,10 @@ final class Replica {
         configurationIndex = raft.configurationIndex
         descriptor = descriptor(at: configurationIndex)
         peers = descriptor.members.map(\.node).filter { $0 != node }
-        let oldest = raft.configurations[0].index
+        // Should the newest snapshot be damaged, a start falls back on the one before: what was in force there is
+        // noted, too.
+        let first = raft.configurations[0].index
+        let oldest = descriptors.keys.filter { $0 < first }.max() ?? first
         descriptors = descriptors.filter { $0.key >= oldest }
     }
 
@@ -158,6 +161,13 @@ final class Replica {
     var isServing: Bool { isLeader && noop > .zero && applied >= noop }
     var quorum: Int { raft.configuration.quorum }
 
+    /// The state needs no entry's body any more.
+    var refersToNothing: Bool { queue.map(\.isEmpty) ?? (group == .topology) }
+    /// The last index that every follower is known to have; without an end for whoever has none.
+    var heldByFollowers: LogIndex {
+        guard isLeader else { return raft.lastIndex }
+        return peers.reduce(raft.lastIndex) { min($0, match(of: $1)) }
+    }
     /// Leader only: the last index known to be durable at a follower.
     func match(of node: NodeID) -> LogIndex { raft.progress(of: node)?.match ?? .zero }
 

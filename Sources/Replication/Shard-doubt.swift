@@ -15,14 +15,16 @@ extension Shard {
     func settleDoubt(_ replica: Replica) {
         guard replica.doubt != .none, replica.incomingSnapshot == nil else { return }
         if replica.raft.commit < replica.doubt.through {
-            guard replica.raft.term(at: replica.raft.commit) ?? .zero > replica.doubtTerm else { return }
+            guard replica.waitsForCertainty, let term = replica.raft.term(at: replica.raft.commit),
+                term > replica.doubtTerm
+            else { return }
             // The disk may hold entries that a later start would take for the continuation of the log.
             output.records.append(.truncate(group: replica.group, from: replica.raft.lastIndex.next))
         }
         replica.doubt = .none
         writeNote(replica)
-        guard replica.waitsForTransfer else { return }
-        replica.waitsForTransfer = false
+        guard replica.waitsForCertainty else { return }
+        replica.waitsForCertainty = false
         replica.raft.permit(voting: true, leading: replica.damaged.isEmpty)
         permitted.append(replica.group)
     }
@@ -30,7 +32,7 @@ extension Shard {
     /// A replica without a vote that has all that its leader has, in a group with nothing to do, would wait for ever:
     /// it has the group go on in another term.
     func awaitCertainty(_ replica: Replica) {
-        guard replica.waitsForTransfer, replica.doubt.lostThrough > .zero, replica.isVoter else { return }
+        guard replica.waitsForCertainty, replica.doubt.lostThrough > .zero, replica.isVoter else { return }
         stayActive(replica)
         guard replica.raft.commit == replica.raft.lastIndex, replica.incomingSnapshot == nil,
             now - replica.lastActivity >= Shard.doubtPatience

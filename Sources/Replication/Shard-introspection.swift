@@ -45,7 +45,7 @@ extension Shard {
             leader: replica.knownLeader, lastIndex: replica.raft.lastIndex, commit: replica.raft.commit,
             applied: replica.applied, isServing: replica.isServing, configurationIndex: replica.configurationIndex,
             isVoter: replica.isVoter, durable: replica.raft.durableIndex, mayVote: replica.raft.mayVoteNow,
-            isJoined: !replica.waitsForTransfer)
+            isJoined: !replica.waitsForCertainty)
     }
 
     /// The configurations of the group's log, ascending; the first is in force at its base, the last now.
@@ -79,7 +79,10 @@ extension Shard {
     /// machinery.
     package func transfer(_ group: GroupID, to member: NodeID?) {
         guard let replica = replicas[group], replica.isLeader else { return }
-        guard let member else { return replica.raft.abortTransfer() }
+        guard let member else {
+            replica.raft.abortTransfer()
+            return enqueue(replica)
+        }
         step(replica) { _ = $0.transfer(to: member, into: &$1) }
     }
 

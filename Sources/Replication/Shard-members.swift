@@ -61,11 +61,10 @@ extension Shard {
     func writeNote(_ replica: Replica) {
         replica.isNoteStale = false
         var note = ReplicaNote(replica.doubt)
-        for placed in replica.raft.configurations where placed.index > .zero {
-            guard let descriptor = replica.descriptors[placed.index] else { continue }
+        for (index, descriptor) in replica.descriptors.sorted(by: { $0.key < $1.key }) where index > .zero {
             note.configurations.append(
                 ReplicaNote.Configuration(
-                    index: placed.index, term: replica.raft.term(at: placed.index) ?? .zero, descriptor: descriptor))
+                    index: index, term: replica.raft.term(at: index) ?? .zero, descriptor: descriptor))
         }
         if let incoming = replica.incomingSnapshot, incoming.install != nil {
             note.installation = ReplicaNote.Installation(

@@ -188,7 +188,7 @@ extension Shard {
     func repairFinished(_ replica: Replica) {
         guard replica.waitsForRepair else { return }
         replica.waitsForRepair = false
-        if !replica.waitsForTransfer { replica.raft.permit(voting: false, leading: true) }
+        if !replica.waitsForCertainty { replica.raft.permit(voting: false, leading: true) }
         if replica.knownLeader == nil && replica.campaignAt == nil { scheduleFirstCampaign(replica) }
     }
 }

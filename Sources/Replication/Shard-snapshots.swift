@@ -88,6 +88,7 @@ extension Shard {
         guard snapshot.index > replica.locations.base else { return }
         release(replica.locations.compact(through: snapshot.index, live: snapshot.live))
         replica.raft.compact(through: snapshot.index)
+        dropUnneeded(replica)
         replica.snapshotPolicy.taken(byteCount: replica.locations.byteCount)
         output.events.append(.snapshotTaken(replica.group, snapshot.index))
     }

@@ -127,6 +127,7 @@ extension Shard {
         let older = topology
         topology = newer
         for change in changes { perform(change, at: index) }
+        removeDeleted(at: index)
         for group in groups { if let replica = replicas[group] { considerMembers(replica) } }
         for peer in [node] + peerNodes {
             let before = older.store(of: peer) ?? founders.first { $0.node == peer }?.store

@@ -366,6 +366,7 @@ extension Shard {
             while !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
             replica.tail = EntryTail(next: index.next)
         }
+        dropUnneeded(replica)
         replica.windows.removeAll()
         put(install.state, at: index, into: replica)
         replica.applied = index

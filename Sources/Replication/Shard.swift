@@ -117,7 +117,7 @@ public final class Shard {
             outboxes[peer] = OutboxBox()
         }
         for group in recovered.groups { restore(group) }
-        removeDeleted()
+        removeDeleted(at: topologyApplied)
         // In the middle of its way back, wherever that was interrupted.
         if !outsiders.isEmpty { rejoiningSince = now }
         // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
@@ -172,7 +172,7 @@ public final class Shard {
         guard replicas[.topology] == nil, let first = members.map(\.node).min() else { return }
         createReplica(.topology, GroupDescriptor(members: members, preferredLeader: first))
         // The record of its creation was damaged, and the metadata is here nonetheless.
-        removeDeleted()
+        removeDeleted(at: topologyApplied)
         hostQueues(of: topology)
     }
 
@@ -215,15 +215,13 @@ public final class Shard {
         output.events.append(.replicaRemoved(group))
     }
 
-    /// Removes what the metadata's snapshot knows to be deleted: a crash may have come between its mark and the records
-    /// of the removals.
-    private func removeDeleted() {
-        for group in groups where group != .topology && topology.isDeleted(group) {
-            removeReplica(group, at: topologyApplied)
-        }
+    /// Removes what the metadata's snapshot at `index` knows to be deleted: a crash may have come between its mark and
+    /// the records of the removals, or it tells of a deletion and has never told of the creation.
+    func removeDeleted(at index: LogIndex) {
+        for group in groups where group != .topology && topology.isDeleted(group) { removeReplica(group, at: index) }
         for group in undescribed.keys.sorted() where topology.isDeleted(group) {
             undescribed[group] = nil
-            output.records.append(.groupRemoved(group: group, at: topologyApplied))
+            output.records.append(.groupRemoved(group: group, at: index))
         }
     }
 
@@ -262,6 +260,7 @@ public final class Shard {
             if replica.isReconciling { reconcile(replica) }
             answerStatusReads(replica)
             flushPort(replica)
+            if replica.refersToNothing && !(replica.port?.isPostponed ?? false) { dropUnneeded(replica) }
             // Every node waits for its copy of the topology, so its followers learn of a commit at once.
             if group == .topology && replica.raft.needsCommitBroadcast {
                 step(replica) { $0.broadcastCommit(into: &$1) }
@@ -308,18 +307,32 @@ public final class Shard {
         if nextSweep <= now { sweep() }
     }
 
+    /// Entries that nobody will read from memory leave it: those that a snapshot covers, up to the first that the state
+    /// refers to; and where it refers to none, those that are applied and that the followers have.
+    func dropUnneeded(_ replica: Replica) {
+        guard !replica.tail.isEmpty else { return }
+        let base = replica.locations.base
+        let needed = replica.locations.first(from: replica.tail.first)?.index ?? base.next
+        var end = min(needed, base.next)
+        if replica.refersToNothing {
+            end = max(end, min(replica.applied.next, replica.heldByFollowers.next, replica.locations.end))
+        }
+        while replica.tail.first < end, !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
+    }
+
     private func evict() {
-        while let candidate = cache.candidate {
-            cache.dropCandidate()
-            guard let replica = replicas[candidate.group], replica.tail.first == candidate.index else { continue }
-            guard candidate.index < replica.locations.end else {
-                // Not durable yet: it must stay, and later arrivals with it, as they are not either. One that is merely
-                // not applied goes: a group without a leader must not keep the node's memory.
-                cache.readd(candidate)
-                return
+        while let oldest = cache.oldest {
+            guard let replica = replicas[oldest.group], replica.tail.first == oldest.index, !replica.tail.isEmpty else {
+                cache.dropOldest()
+                continue
             }
+            // What is not durable yet must stay, and later arrivals with it, as they are not either. What is merely not
+            // applied goes: a group without a leader must not keep the node's memory.
+            guard cache.isExceeded, oldest.index < replica.locations.end else { break }
+            cache.dropOldest()
             cache.freed(replica.tail.dropFirst())
         }
+        cache.sweep { replicas[$0]?.tail[$1] != nil }
     }
 }
 

@@ -52,30 +52,37 @@ import Testing
 }
 
 @Suite struct EntryCacheBudgetTests {
-    @Test func namesTheOldestWhileTheBudgetIsExceeded() {
+    @Test func namesTheOldest() {
         var budget = EntryCacheBudget(limit: 100)
         budget.added(60, group: GroupID(1), index: LogIndex(1))
         budget.added(40, group: GroupID(2), index: LogIndex(9))
-        #expect(budget.candidate == nil)
+        #expect(!budget.isExceeded)
         budget.added(1, group: GroupID(1), index: LogIndex(2))
-        #expect(budget.used == 101)
-        #expect(budget.candidate?.group == GroupID(1) && budget.candidate?.index == LogIndex(1))
-        budget.dropCandidate()
+        #expect(budget.used == 101 && budget.isExceeded)
+        #expect(budget.oldest?.group == GroupID(1) && budget.oldest?.index == LogIndex(1))
+        budget.dropOldest()
         budget.freed(60)
-        #expect(budget.used == 41 && budget.candidate == nil)
+        #expect(budget.used == 41 && !budget.isExceeded)
+        #expect(budget.oldest?.group == GroupID(2))
     }
 
-    @Test func whatMustStayComesFirstAgain() throws {
-        var budget = EntryCacheBudget(limit: 0)
-        budget.added(5, group: GroupID(1), index: LogIndex(1))
-        budget.added(5, group: GroupID(2), index: LogIndex(1))
-        let first = try #require(budget.candidate)
-        budget.dropCandidate()
-        budget.readd(first)
-        #expect(budget.candidate?.group == GroupID(1))
-        budget.dropCandidate()
-        #expect(budget.candidate?.group == GroupID(2))
-        budget.dropCandidate()
-        #expect(budget.candidate == nil)
+    /// Entries that went with snapshots must not be remembered for ever, behind one that stays.
+    @Test func staleItemsAreSweptOut() {
+        var budget = EntryCacheBudget(limit: .max)
+        budget.added(1, group: GroupID(1), index: LogIndex(1))
+        var asked = 0
+        for number in 1...20_000 {
+            budget.added(1, group: GroupID(2), index: LogIndex(UInt64(number)))
+            budget.freed(1)
+            budget.sweep { group, _ in
+                asked += 1
+                return group == GroupID(1)
+            }
+        }
+        #expect(asked >= 16_384 && asked < 24_000)
+        #expect(budget.oldest?.group == GroupID(1))
+        budget.dropOldest()
+        while let oldest = budget.oldest, oldest.group == GroupID(2) { budget.dropOldest() }
+        #expect(budget.oldest == nil && budget.used == 1)
     }
 }

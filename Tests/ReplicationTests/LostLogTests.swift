@@ -219,6 +219,40 @@ import Topology
         #expect(shard.replicaGroups == [.topology, queue])
     }
 
+    /// The replica of a queue that was created and deleted while its node knew neither, and that its disk holds.
+    @Test func aSnapshotThatNeverToldOfAQueueRemovesIt() throws {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        func declared(_ groups: [NodeID: [RecoveredGroup]]) throws -> (ToyNodes, GroupID) {
+            let nodes = ToyNodes(configuration, groups: groups)
+            nodes.found()
+            nodes.advance(milliseconds: 200)
+            nodes.cut(NodeID(3))
+            propose(1, nodes)
+            let name = try #require(nodes[1].topology.virtualHosts.first?.name)
+            let declaration = QueueDeclaration(
+                vhost: name, name: "q", durable: true, autoDelete: false,
+                placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
+            _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+            nodes.settle()
+            let queue = try #require(nodes[1].topology.queue("q", vhost: name)?.group)
+            _ = nodes[1].propose(.deleteQueue(vhost: name, name: "q", expected: nil), now: nodes.now)
+            comeAndGo(nodes)
+            return (nodes, queue)
+        }
+        let (_, queue) = try declared([:])
+        let found = [GroupID.topology, queue].map { id in
+            var group = group(note: nil, mayVote: true)
+            group.group = id
+            return group
+        }
+        let (nodes, same) = try declared([NodeID(3): found])
+        try #require(same == queue && nodes[3].replicaGroups == [.topology, queue])
+        nodes.heal(NodeID(3))
+        nodes.advance(milliseconds: 1_000)
+        #expect(nodes[3].replicaGroups == [.topology])
+    }
+
     // MARK: Notes
 
     /// It may have said that a transfer was interrupted, or who the members are: what is written in its place must not
@@ -234,6 +268,12 @@ import Topology
         }
         let note = try #require(notes.last)
         nodes = founded([group(note: note, mayVote: true)])
+        // Nor does a later term say who the members are.
+        nodes.cut(NodeID(1))
+        nodes.advance(milliseconds: 1_000)
+        nodes.heal(NodeID(1))
+        nodes.advance(milliseconds: 1_000)
+        #expect(try #require(nodes.topology(of: 3)?.term) > Term(1))
         propose(20, nodes)
         nodes.advance(milliseconds: 500)
         #expect(try #require(nodes.topology(of: 3)?.applied) >= LogIndex(20))
