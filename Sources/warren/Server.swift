@@ -69,15 +69,19 @@ struct Server: Service {
 
     /// Measures memory and disk four times a second, off the event loop, until the node stops.
     private func measure(_ node: NIOLoopBound<RunningNode>, on loop: any EventLoop) async {
-        let limit = configuration.broker.resourceLimits.memory
+        var trimming = HeapTrimming(limit: configuration.broker.resourceLimits.memory)
         var turn = 0
+        var busy = processorSeconds()
         while !Task.isCancelled && !Task.isShuttingDownGracefully {
             var reading = ResourceReading(measuring: configuration.dataDirectory)
-            // The allocator keeps what is freed: without this the memory alarm would outlast its cause. Once a second,
-            // since it locks the heap for as long as it has something to give back.
-            if turn % 4 == 0, let used = reading.memoryUsed, used >= limit - limit / 20 {
-                _ = trimHeap?(0)
-                reading = ResourceReading(measuring: configuration.dataDirectory)
+            if turn % 4 == 0, let used = reading.memoryUsed {
+                let load = processorSeconds() - busy
+                busy += load
+                if trimming.isDue(resident: used, load: load) {
+                    _ = trimHeap?(0)
+                    reading = ResourceReading(measuring: configuration.dataDirectory)
+                    trimming.trimmed(resident: reading.memoryUsed ?? used)
+                }
             }
             turn += 1
             loop.execute { [reading] in node.value.broker.loop?.observe(reading) }
@@ -164,6 +168,13 @@ final class RunningNode {
 
 /// The text of a small file; nil when it cannot be read.
 private func readText(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
+
+/// What the process has used of the processors so far.
+private func processorSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
 
 /// glibc's `malloc_trim`, which gives freed memory back to the system; nil where the C library has no such function.
 /// Its header is not in the module `Glibc`, hence the look-up.
