@@ -172,11 +172,13 @@ public struct NodeLog<D: Disk>: Sendable {
             accounts.open(active.header.segment, size: active.fileLength, firstFrame: chain.number + 1)
             return []
         }
-        chain = FrameChain(number: header.number, checksum: done.checksum, directory: draft.directory)
+        // Kept until the segment is sealed, in no more memory than it takes.
+        let directory = draft.directory.compacted()
+        chain = FrameChain(number: header.number, checksum: done.checksum, directory: directory)
         active.append(
             FrameSummary(
                 number: header.number, recordsOffset: header.offset + header.headLength,
-                recordsLength: header.recordsLength, holdsDamage: false, directory: draft.directory), end: header.end)
+                recordsLength: header.recordsLength, holdsDamage: false, directory: directory), end: header.end)
         if attestation != .cleanStop || header.flags.contains(.cleanStop) {
             attestation = draft.directory.isEmpty ? .notNeeded : .wanted
         }

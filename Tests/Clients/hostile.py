@@ -539,7 +539,7 @@ def main():
         return done.value, began, time.monotonic(), peak
 
     # Once of everything, so that what is compared afterwards has seen it all.
-    run(max(2_000, options.inputs // 20), options.seed + 1)
+    run(max(2_000, options.inputs // 5), options.seed + 1)
     tidy()
     began_quiet = time.monotonic()
     before = lowest_resident(processes, options.quiet_for)

@@ -5,7 +5,7 @@
 /// clients took is given back when they have gone.
 public struct HeapTrimming: Sendable {
     /// Growth that is worth the trouble, in bytes.
-    private static let step: UInt64 = 4 << 20
+    private static let step: UInt64 = 1 << 20
 
     private let limit: UInt64
     /// Resident bytes after the last time, or the fewest seen since.
