@@ -87,7 +87,8 @@ extension Attachment {
         from source: inout some MessageBodySource, _ room: inout ByteRoom, into out: inout [(GatewayID, LeaderMessage)]
     ) {
         while !room.isFull, let next = waiting.first {
-            guard let bodies = source.bodies(of: next) else {
+            let bodies = source.bodies(of: next)
+            guard bodies != nil || source.isGone(next) else {
                 for place in 1..<max(1, min(waiting.count, LeaderPort.prefetchCount)) {
                     source.prefetch(waiting[place])
                 }
@@ -97,7 +98,7 @@ extension Attachment {
             let session = next.consumer.session.number
             let left = (waitingSessions[session] ?? 1) - 1
             waitingSessions[session] = left == 0 ? nil : left
-            deliver(next, bodies, &room, into: &out)
+            if let bodies { deliver(next, bodies, &room, into: &out) }
         }
     }
 

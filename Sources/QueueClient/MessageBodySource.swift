@@ -6,6 +6,9 @@ public protocol MessageBodySource {
     /// The bodies of all messages of the delivery, if they are in memory. Otherwise nil: the source has begun to read
     /// them, keeps them until they were asked for again, and the port is to be flushed when they are there.
     mutating func bodies(of delivery: Delivery) -> MessageBodies?
+    /// Whether the bodies are nowhere any more: the messages were settled meanwhile, since the session that they were
+    /// for was closed, and nobody waits for the delivery.
+    func isGone(_ delivery: Delivery) -> Bool
     /// The delivery will be asked for soon: a source that reads from disk may begin.
     mutating func prefetch(_ delivery: Delivery)
 }

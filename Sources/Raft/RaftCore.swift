@@ -138,6 +138,9 @@ public struct RaftCore: Sendable {
     /// Whether its votes and acknowledgements count; see `RestoredLog.mayVote`.
     package var mayVoteNow: Bool { mayVote }
 
+    /// Whether the leader of this term has shown this follower all that is committed in its log, and nothing else.
+    package var hasAllCommitted: Bool { role == .follower && acknowledged != nil && verified == commit }
+
     /// Whether this leader has entries that are not committed.
     public var hasUncommitted: Bool { role == .leader && commit < log.lastIndex }
 

@@ -239,6 +239,11 @@ struct ReplicaBodies: MessageBodySource {
         return MessageBodies(first..<first + Int(delivery.count), of: replica.table(of: entry), in: entry.bodies)
     }
 
+    func isGone(_ delivery: Delivery) -> Bool {
+        replica.tail[delivery.index] == nil && replica.locations[delivery.index] == nil
+            && !replica.refersTo(delivery.index)
+    }
+
     /// Reads ahead by whole stretches of the log, so there is nothing to prefetch one by one.
     mutating func prefetch(_ delivery: Delivery) {}
 }

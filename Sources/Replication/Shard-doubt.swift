@@ -32,11 +32,14 @@ extension Shard {
     /// A replica without a vote that has all that its leader has, in a group with nothing to do, would wait for ever:
     /// it has the group go on in another term.
     func awaitCertainty(_ replica: Replica) {
-        guard replica.waitsForCertainty, replica.doubt.lostThrough > .zero, replica.isVoter else { return }
+        guard replica.waitsForCertainty, replica.doubt.lostThrough > .zero,
+            replica.descriptor.member(node)?.store == store
+        else { return }
         stayActive(replica)
-        guard replica.raft.commit == replica.raft.lastIndex, replica.incomingSnapshot == nil,
+        guard replica.raft.hasAllCommitted, replica.incomingSnapshot == nil,
             now - replica.lastActivity >= Shard.doubtPatience
         else { return }
+        replica.lastActivity = now
         step(replica) { $0.renewTerm(into: &$1) }
     }
 }

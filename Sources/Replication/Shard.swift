@@ -307,16 +307,15 @@ public final class Shard {
         if nextSweep <= now { sweep() }
     }
 
-    /// Entries that nobody will read from memory leave it: those that a snapshot covers, up to the first that the state
-    /// refers to; and where it refers to none, those that are applied and that the followers have.
+    /// Entries that nobody will read from memory leave it, once the followers have them: those that a snapshot covers,
+    /// up to the first that the state refers to; and where it refers to none, those that are applied.
     func dropUnneeded(_ replica: Replica) {
         guard !replica.tail.isEmpty else { return }
         let base = replica.locations.base
         let needed = replica.locations.first(from: replica.tail.first)?.index ?? base.next
         var end = min(needed, base.next)
-        if replica.refersToNothing {
-            end = max(end, min(replica.applied.next, replica.heldByFollowers.next, replica.locations.end))
-        }
+        if replica.refersToNothing { end = max(end, min(replica.applied.next, replica.locations.end)) }
+        end = min(end, replica.heldByFollowers.next)
         while replica.tail.first < end, !replica.tail.isEmpty { cache.freed(replica.tail.dropFirst()) }
     }
 

@@ -185,4 +185,25 @@ import Testing
         // It never went beyond its last entry, which may have been acknowledged.
         #expect(group.lostThrough == LogIndex(12))
     }
+
+    /// The log below a leader's snapshot was another branch; what is left of it must not be joined to what followed.
+    @Test func aDamagedSnapshotThatReplacedTheLogCostsVoteAndLead() throws {
+        var log = try LogFixture()
+        try log.append(entries(1...12))
+        let truncation = LogRecord.truncate(group: SnapshotReplayTests.group, from: LogIndex(10))
+        try log.append([truncation] + snapshot(at: 9, bytes: Array(10..<29)))
+        try log.append(entries(10...14, term: 2))
+        try log.attest()
+        #expect(try recovered(log).mayLead && numbers(try recovered(log).entries) == Array(10...14))
+        let image = log.disk.contents(firstSegment)
+        let pattern = [UInt8](10..<29)
+        let place = try #require(
+            image.indices.dropLast(19).last { Array(image[$0..<$0 + 19]) == pattern })
+        var bytes = image
+        bytes[place] ^= 1
+        log.disk.replace(firstSegment, with: bytes)
+        let group = try recovered(log)
+        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))
+    }
 }

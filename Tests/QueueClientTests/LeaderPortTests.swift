@@ -17,10 +17,14 @@ private final class Host {
     private struct Source: MessageBodySource {
         var log: [Entry] = []
         var isCold = false
+        /// Entries that were given up.
+        var gone: Set<LogIndex> = []
         mutating func bodies(of delivery: Delivery) -> MessageBodies? {
             let entry = log[Int(delivery.index.rawValue) - 1]
-            return isCold ? nil : MessageBodies(delivery.ordinals, of: MessageTable(entry), in: entry.bodies)
+            guard !isCold && !gone.contains(delivery.index) else { return nil }
+            return MessageBodies(delivery.ordinals, of: MessageTable(entry), in: entry.bodies)
         }
+        func isGone(_ delivery: Delivery) -> Bool { gone.contains(delivery.index) }
         mutating func prefetch(_ delivery: Delivery) {}
     }
 
@@ -48,10 +52,13 @@ private final class Host {
         port.perform(effects)
     }
 
+    var gone: Set<LogIndex> = []
+
     func flush() -> [String] {
         var out: [(GatewayID, LeaderMessage)] = []
         source.log = log
         source.isCold = isCold
+        source.gone = gone
         port.flush(from: &source, isBackedUp: { _ in isBackedUp }, byteLimit: byteLimit, into: &out)
         return out.map { describe($0.1) }
     }
@@ -226,6 +233,22 @@ extension CommandEncoder {
         #expect(host.flush() == ["#4 s8 3 purged(0), s8 applied 3"])
         host.isCold = false
         #expect(host.flush() == ["#5 s5 c1 1: a, s5 applied 3"])
+    }
+
+    /// Its session was closed while it waited for the link or the disk, another consumer settled the message, and a
+    /// snapshot gave the entry up.
+    @Test func aDeliveryWhoseBodyIsGoneHoldsNothingUp() {
+        let host = leading()
+        _ = host.receive(commands(1, 2, batch: 2, session: 8, at: 1) { $0.open() })
+        _ = host.receive(commands(1, 3, batch: 3, at: 2) { $0.attach(consumer: 1, options: ConsumerOptions()) })
+        _ = host.flush()
+        host.isCold = true
+        _ = host.receive(commands(1, 4, batch: 4, session: 8, at: 2) { $0.enqueue("a") })
+        _ = host.flush()
+        host.gone = [LogIndex(UInt64(host.log.count))]
+        host.isCold = false
+        _ = host.receive(commands(1, 5, batch: 5, session: 8, at: 3) { $0.enqueue("b") })
+        #expect(host.flush() == ["#4 s5 c1 2: b, s8 applied 3"])
     }
 
     @Test func deliveriesWaitForAFullLinkAndAnswersDoNot() {

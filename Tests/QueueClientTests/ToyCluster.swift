@@ -43,6 +43,7 @@ final class ToyCluster {
             let entry = log[Int(delivery.index.rawValue) - 1]
             return MessageBodies(delivery.ordinals, of: MessageTable(entry), in: entry.bodies)
         }
+        func isGone(_ delivery: Delivery) -> Bool { false }
         mutating func prefetch(_ delivery: Delivery) {}
     }
 
