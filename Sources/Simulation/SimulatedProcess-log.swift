@@ -214,7 +214,9 @@ extension SimulatedProcess {
         let long = spread * diskSlowness * (random.oneIn(2_000) ? 100 : 1)
         let stall = diskStalledUntil > now ? diskStalledUntil - now : .zero
         if long > 50_000_000 { simulation.disturbed(node, until: now + Interval(nanoseconds: long)) }
-        return Interval(nanoseconds: min(long, 3_000_000_000)) + stall
+        let time = Interval(nanoseconds: min(long, 3_000_000_000)) + stall
+        if simulation.hasFaults { diskBusyUntil = max(diskBusyUntil, now + time) }
+        return time
     }
 
     func completed(_ completions: [LogCompletion]) {

@@ -58,6 +58,8 @@ final class SimulatedProcess {
     var diskStalledUntil = Instant.zero {
         didSet { simulation.disturbed(node, until: diskStalledUntil + .seconds(1)) }
     }
+    /// What was asked of the disk while there were faults is done then.
+    var diskBusyUntil = Instant.zero
     /// The write before, if it went elsewhere.
     var misdirection: Simulation.Misdirection?
 

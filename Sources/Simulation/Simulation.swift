@@ -283,7 +283,8 @@ public final class Simulation {
         }
         trace.tell("the faults are over")
         // What faults have delayed until now is not over yet.
-        advance(to: processes.map(\.busyUntil).reduce(max(now, network.busyUntil), max))
+        let busy = processes.map { max($0.busyUntil, $0.diskBusyUntil) }
+        advance(to: busy.reduce(max(now, network.busyUntil), max))
         let healed = now
         reach("every group has a leader within 2 s", within: .seconds(2)) { leaderless }
         reach("every member votes within 10 s", within: .seconds(10)) { voteless }
