@@ -22,6 +22,15 @@ import Testing
         try #require(try LogFixture(disk: log.disk).store.group(7))
     }
 
+    /// Flips a bit of the last chunk that holds 10 ..< 29.
+    private func damageChunk(_ log: LogFixture) throws {
+        var bytes = log.disk.contents(firstSegment)
+        let pattern = [UInt8](10..<29)
+        let place = try #require(bytes.indices.dropLast(19).last { Array(bytes[$0..<$0 + 19]) == pattern })
+        bytes[place] ^= 1
+        log.disk.replace(firstSegment, with: bytes)
+    }
+
     private func numbers(_ locations: [EntryLocation]) -> [UInt64] { locations.map(\.index.rawValue) }
 
     @Test func aSnapshotDropsWhatIsNotLive() throws {
@@ -171,14 +180,7 @@ import Testing
         try log.append(snapshot(at: 9))
         try log.append(entries(10...12))
         try log.attest()
-        let image = log.disk.contents(firstSegment)
-        // The chunks hold 0, 1, 2 …
-        let pattern = [UInt8](10..<29)
-        let place = try #require(
-            image.indices.dropLast(19).last { Array(image[$0..<$0 + 19]) == pattern })
-        var bytes = image
-        bytes[place] ^= 1
-        log.disk.replace(firstSegment, with: bytes)
+        try damageChunk(log)
         let group = try recovered(log)
         #expect(group.snapshot == nil && numbers(group.entries) == Array(1...6))
         #expect(!group.mayVote && !group.mayLead)
@@ -195,13 +197,7 @@ import Testing
         try log.append(entries(10...14, term: 2))
         try log.attest()
         #expect(try recovered(log).mayLead && numbers(try recovered(log).entries) == Array(10...14))
-        let image = log.disk.contents(firstSegment)
-        let pattern = [UInt8](10..<29)
-        let place = try #require(
-            image.indices.dropLast(19).last { Array(image[$0..<$0 + 19]) == pattern })
-        var bytes = image
-        bytes[place] ^= 1
-        log.disk.replace(firstSegment, with: bytes)
+        try damageChunk(log)
         let group = try recovered(log)
         #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
         #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))

@@ -40,6 +40,17 @@ import Topology
         }
     }
 
+    /// Declares the queue "q"; returns its virtual host.
+    private func declareQueue(ledBy leader: NodeID, _ nodes: ToyNodes) throws -> String {
+        let name = try #require(nodes[1].topology.virtualHosts.first?.name)
+        let declaration = QueueDeclaration(
+            vhost: name, name: "q", durable: true, autoDelete: false,
+            placement: .quorum(members: ToyNodes.nodes, preferredLeader: leader))
+        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+        nodes.settle()
+        return name
+    }
+
     /// More than a snapshot of the topology holds, so that there is one.
     private func comeAndGo(_ nodes: ToyNodes) {
         for number in 1...40 {
@@ -119,12 +130,7 @@ import Topology
         let nodes = nodes(configuration)
         nodes.cut(NodeID(3))
         propose(1, nodes)
-        let name = try #require(nodes[1].topology.virtualHosts.first?.name)
-        let declaration = QueueDeclaration(
-            vhost: name, name: "q", durable: true, autoDelete: false,
-            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(3)))
-        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
-        nodes.settle()
+        let name = try declareQueue(ledBy: NodeID(3), nodes)
         comeAndGo(nodes)
         nodes.heal(NodeID(3))
         nodes.advance(milliseconds: 1_000)
@@ -198,11 +204,7 @@ import Topology
         nodes.found()
         nodes.advance(milliseconds: 200)
         propose(1, nodes)
-        let name = try #require(nodes[1].topology.virtualHosts.first?.name)
-        let declaration = QueueDeclaration(
-            vhost: name, name: "q", durable: true, autoDelete: false,
-            placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
-        _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
+        let name = try declareQueue(ledBy: NodeID(1), nodes)
         comeAndGo(nodes)
         let queue = try #require(nodes[3].topology.queue("q", vhost: name)?.group)
         var topology = group(note: nil, mayVote: false)
@@ -229,12 +231,7 @@ import Topology
             nodes.advance(milliseconds: 200)
             nodes.cut(NodeID(3))
             propose(1, nodes)
-            let name = try #require(nodes[1].topology.virtualHosts.first?.name)
-            let declaration = QueueDeclaration(
-                vhost: name, name: "q", durable: true, autoDelete: false,
-                placement: .quorum(members: ToyNodes.nodes, preferredLeader: NodeID(1)))
-            _ = nodes[1].propose(.declareQueue(declaration), now: nodes.now)
-            nodes.settle()
+            let name = try declareQueue(ledBy: NodeID(1), nodes)
             let queue = try #require(nodes[1].topology.queue("q", vhost: name)?.group)
             _ = nodes[1].propose(.deleteQueue(vhost: name, name: "q", expected: nil), now: nodes.now)
             comeAndGo(nodes)
