@@ -82,7 +82,13 @@ mount_own_disk() {
 # Takes the mount away; the data stays in the image.
 unmount_own_disk() {
     has_own_disk "$1" || return 0
-    as_root umount "$(node_data "$1")" || die "$(node_data "$1") cannot be unmounted"
+    local attempt
+    # The last threads of a node that was killed may keep files open for a moment.
+    for attempt in {1..50}; do
+        ! as_root umount "$(node_data "$1")" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    die "$(node_data "$1") cannot be unmounted"
 }
 
 # give_own_disk N: moves a node's data to a file system of its own, of 1 GiB, or of four times the data when that is

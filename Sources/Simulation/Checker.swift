@@ -62,6 +62,8 @@ final class Checker {
     /// The members that committed entries brought, by group, ascending.
     var configurations: [GroupID: [GroupConfiguration]] = [:]
     var entries: [EntryName: (checksum: UInt32, previous: Term?)] = [:]
+    /// Entries that nobody was seen to apply: who does may have no copy any more by then that can be read.
+    var unapplied: [EntryName: Entry] = [:]
     var promises: [Replica: Promise] = [:]
     /// Per group, from index 1.
     var committed: [GroupID: [Committed]] = [:]
@@ -218,6 +220,7 @@ final class Checker {
         let name = EntryName(group: entry.group, index: entry.index, term: entry.term)
         guard let known = entries[name] else {
             entries[name] = (entry.header.checksum, previous)
+            unapplied[name] = entry
             return
         }
         if known.checksum != entry.header.checksum {
@@ -380,7 +383,7 @@ final class Checker {
         let checksum: UInt32
         if let location = process.shard.location(of: group, at: index) {
             checksum = location.checksum
-        } else if let entry = process.entry(of: group, at: index) {
+        } else if let entry = process.shard.entryInMemory(of: group, at: index) {
             checksum = CRC32C.checksum(entry.bytes)
         } else {
             return fail("checker", "\(process.node) applied \(index) of \(group), which cannot be found")
@@ -392,8 +395,9 @@ final class Checker {
             return
         }
         committed.checksum = checksum
-        guard let entry = process.entry(of: group, at: index) ?? entryElsewhere(group, index, committed.term) else {
-            return fail("checker", "\(process.node) applied \(index) of \(group), which cannot be read")
+        let name = EntryName(group: group, index: index, term: committed.term)
+        guard let entry = unapplied.removeValue(forKey: name) else {
+            return fail("checker", "\(process.node) applied \(index) of \(group), which nobody appended")
         }
         if group == .topology {
             _ = topology.apply(entry)
@@ -401,14 +405,6 @@ final class Checker {
         } else {
             apply(entry)
         }
-    }
-
-    /// The entry from whoever has it, when the disk of the one who applied it lost it since.
-    private func entryElsewhere(_ group: GroupID, _ index: LogIndex, _ term: Term) -> Entry? {
-        for process in simulation.processes where process.shard.term(of: group, at: index) == term {
-            if let entry = process.entry(of: group, at: index) { return entry }
-        }
-        return nil
     }
 
     private func apply(_ entry: Entry) {

@@ -309,11 +309,4 @@ extension SimulatedProcess {
             }
         }
     }
-
-    /// An entry, for the checker, which knows no latency.
-    func entry(of group: GroupID, at index: LogIndex) -> Entry? {
-        if let entry = shard.entryInMemory(of: group, at: index) { return entry }
-        guard let location = shard.location(of: group, at: index) else { return nil }
-        return disk.observed { try? reader.read(location) }
-    }
 }
