@@ -256,6 +256,8 @@ final class Checker {
         case .vote(let vote):
             revealed = vote.term
             voted(item.group, vote.term, voter: process, for: process.node)
+            // Long after it was asked to, if its disk is slow.
+            if vote.isTransfer { reigns[item.group]?.movedAt = simulation.now }
         case .voteReply(let reply):
             revealed = reply.term
             if reply.isGranted { voted(item.group, reply.term, voter: process, for: node) }
@@ -275,7 +277,10 @@ final class Checker {
             revealed = term
             reigns[item.group]?.movedAt = simulation.now
             simulation.coverage.add(.transfer)
-        case .leaderGone(let term): revealed = term
+        case .leaderGone(let term):
+            revealed = term
+            // A replica in doubt has the group go on in another term.
+            if let reign = reigns[item.group], reign.term < term { reigns[item.group]?.movedAt = simulation.now }
         }
         if revealed > promises[replica]?.term ?? .zero { promises[replica, default: Promise()].term = revealed }
     }
