@@ -282,6 +282,8 @@ final class Checker {
             // A replica in doubt has the group go on in another term.
             if let reign = reigns[item.group], reign.term < term { reigns[item.group]?.movedAt = simulation.now }
         }
+        // What was waiting for the disk when the group was deleted promises nothing.
+        guard process.shard.replicaState(of: item.group) != nil else { return }
         if revealed > promises[replica]?.term ?? .zero { promises[replica, default: Promise()].term = revealed }
     }
 
