@@ -163,7 +163,7 @@ final class Replica {
 
     /// The state needs no entry's body any more.
     var refersToNothing: Bool { queue.map(\.isEmpty) ?? (group == .topology) }
-    /// The last index that every follower is known to have; without an end for whoever has none.
+    /// Leader: the last index that every follower is known to have. Otherwise the log's last: nobody waits for it.
     var heldByFollowers: LogIndex {
         guard isLeader else { return raft.lastIndex }
         return peers.reduce(raft.lastIndex) { min($0, match(of: $1)) }

@@ -115,7 +115,8 @@ extension Shard {
         createReplica(group, GroupDescriptor(members: members, preferredLeader: preferred))
     }
 
-    func hostQueues(of topology: Topology) {
+    /// Creates the replicas that the metadata names and that are not here.
+    func hostQueues() {
         for record in topology.queues { host(record) }
     }
 

@@ -121,7 +121,7 @@ public final class Shard {
         // In the middle of its way back, wherever that was interrupted.
         if !outsiders.isEmpty { rejoiningSince = now }
         // Queues whose creation the metadata's snapshot covers; they are here unless the record of it is damaged.
-        hostQueues(of: topology)
+        hostQueues()
     }
 
     /// The members that founded the cluster; empty before that.
@@ -173,7 +173,7 @@ public final class Shard {
         createReplica(.topology, GroupDescriptor(members: members, preferredLeader: first))
         // The record of its creation was damaged, and the metadata is here nonetheless.
         removeDeleted(at: topologyApplied)
-        hostQueues(of: topology)
+        hostQueues()
     }
 
     /// Creates a replica, with an empty log unless the disk held one. The record of its creation precedes everything it

@@ -125,8 +125,7 @@ import Topology
 
     /// The snapshot that makes it whole brings a queue that it is to lead, whose first campaign is a step of its own.
     @Test func aSnapshotThatBringsAQueueToLeadSettlesItNonetheless() throws {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        let configuration = ToyNodes.snapshotsOften
         let nodes = nodes(configuration)
         nodes.cut(NodeID(3))
         propose(1, nodes)
@@ -165,8 +164,7 @@ import Topology
     /// A crash may come between the snapshot that settles everything and the note of that; nothing else may ever be
     /// committed again.
     @Test func whatASnapshotCoversIsNotInDoubt() throws {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        let configuration = ToyNodes.snapshotsOften
         let nodes = ToyNodes(configuration)
         nodes.found()
         comeAndGo(nodes)
@@ -198,8 +196,7 @@ import Topology
     /// The records of creation of the topology and of its queues are damaged: the snapshot of the metadata says again
     /// who they are.
     @Test func queuesComeBackWithAMetadataThatLostItsRecordOfCreation() throws {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        let configuration = ToyNodes.snapshotsOften
         let nodes = ToyNodes(configuration)
         nodes.found()
         nodes.advance(milliseconds: 200)
@@ -223,8 +220,7 @@ import Topology
 
     /// The replica of a queue that was created and deleted while its node knew neither, and that its disk holds.
     @Test func aSnapshotThatNeverToldOfAQueueRemovesIt() throws {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        let configuration = ToyNodes.snapshotsOften
         func declared(_ groups: [NodeID: [RecoveredGroup]]) throws -> (ToyNodes, GroupID) {
             let nodes = ToyNodes(configuration, groups: groups)
             nodes.found()

@@ -8,8 +8,7 @@ import Topology
 @Suite struct TopologySnapshotTests {
     /// - Parameter inlineStateLimit: 0 lets all states be encoded and decoded beside the shard.
     private func awayAndBack(inlineStateLimit: Int) -> ToyNodes {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        var configuration = ToyNodes.snapshotsOften
         configuration.inlineStateLimit = inlineStateLimit
         let nodes = ToyNodes(configuration)
         nodes.found()
@@ -66,8 +65,7 @@ import Topology
 
     /// A crash may come between the mark of a snapshot and the removals that follow from it.
     @Test func aStartRemovesTheQueuesThatItsSnapshotKnowsToBeDeleted() throws {
-        var configuration = ShardConfiguration()
-        configuration.snapshotThreshold = 64
+        let configuration = ToyNodes.snapshotsOften
         let nodes = ToyNodes(configuration)
         nodes.found()
         nodes.advance(milliseconds: 50)

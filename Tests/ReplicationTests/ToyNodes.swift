@@ -10,6 +10,13 @@ import Topology
 final class ToyNodes {
     static let nodes = [NodeID(1), NodeID(2), NodeID(3)]
 
+    /// Little sets a snapshot off.
+    static var snapshotsOften: ShardConfiguration {
+        var configuration = ShardConfiguration()
+        configuration.snapshotThreshold = 64
+        return configuration
+    }
+
     var shards: [Shard] = []
     var now = Instant.zero + .seconds(1)
     /// Nodes whose disk takes records and does not answer.
