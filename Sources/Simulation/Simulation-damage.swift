@@ -54,12 +54,19 @@ extension Simulation {
             }
     }
 
-    /// The node has every replica that it should have, as a voter whose word counts.
+    /// The node has every replica that it should have, as a voter whose word counts. A member that was let go may not
+    /// know it yet: the others are asked, too.
     private func votesEverywhere(_ node: NodeID) -> Bool {
-        guard let process = process(node) else { return false }
+        guard let process = process(node), processes.count == size else { return false }
         return expectedGroups.allSatisfy { group in
-            guard let state = process.shard.replicaState(of: group) else { return !members(of: group).contains(node) }
-            return state.isVoter && state.mayVote && state.isJoined
+            guard members(of: group).contains(node) else { return true }
+            guard let state = process.shard.replicaState(of: group), state.mayVote, state.isJoined else { return false }
+            return members(of: group).allSatisfy { member in
+                guard let known = self.process(member)?.shard.configurations(of: group).last?.descriptor else {
+                    return false
+                }
+                return known.member(node)?.role == .voter
+            }
         }
     }
 
