@@ -31,6 +31,7 @@ public struct EntryReader<D: Disk>: Sendable {
     /// Reads one entry.
     public mutating func read(_ location: EntryLocation) throws(EntryReadFailure) -> Entry {
         let file = try openFile(for: location)
+        guard isInside(file, location) else { throw .damaged(location) }
         // What the device refuses for good is as lost as what it gives back changed.
         guard
             let bytes = disk.readPatiently(file, at: Int(location.offset), count: Int(location.length))
@@ -63,6 +64,13 @@ public struct EntryReader<D: Disk>: Sendable {
         disk.close(open.remove(at: index).file)
     }
 
+    /// Nothing is allocated for a length that a damaged directory made up.
+    private func isInside(_ file: D.File, _ location: EntryLocation) -> Bool {
+        guard Int(location.length) > EntryReader.readLimit else { return true }
+        guard let length = try? disk.length(of: file) else { return false }
+        return Int(location.offset) + Int(location.length) <= length
+    }
+
     private func runEnd(in locations: [EntryLocation], from start: Int) -> Int {
         let first = locations[start]
         var end = start + 1
@@ -83,6 +91,7 @@ public struct EntryReader<D: Disk>: Sendable {
         _ run: ArraySlice<EntryLocation>, into results: inout [Result<Entry, EntryReadFailure>]
     ) {
         guard let first = run.first, let last = run.last else { return }
+        guard run.count > 1 else { return results.append(Result { () throws(EntryReadFailure) in try read(first) }) }
         let base = Int(first.offset)
         let file: D.File
         do throws(EntryReadFailure) {

@@ -151,9 +151,7 @@ extension DirectoryItem {
         guard count >= 1, kind == .entries || count == 1, count <= reader.remaining / DirectoryItem.recordSize else {
             throw .invalid("record count")
         }
-        guard index <= UInt64.max - UInt64(count), sequence <= UInt64.max - UInt64(count) else {
-            throw .invalid("record index")
-        }
+        guard max(index, sequence, term.rawValue) <= NumberBounds.counter else { throw .invalid("record number") }
         records = []
         records.reserveCapacity(count)
         for _ in 0..<count {

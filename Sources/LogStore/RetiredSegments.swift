@@ -45,9 +45,9 @@ struct RetiredRange: Hashable, Sendable {
         lastFrame = try reader.read()
         lastChecksum = try reader.read()
         next = try reader.read()
-        guard first >= 1, first <= last, last < next, firstFrame >= 1, firstFrame <= lastFrame, lastFrame < .max else {
-            throw .invalid("retired range")
-        }
+        guard first >= 1, first <= last, last < next, next <= NumberBounds.segment,
+            firstFrame >= 1, firstFrame <= lastFrame, lastFrame <= NumberBounds.counter
+        else { throw .invalid("retired range") }
     }
 }
 

@@ -22,7 +22,7 @@ struct ScanFinding: Sendable {
     var what: String {
         switch kind {
         case .missing(let frames):
-            frames.count == 1
+            frames.lowerBound == frames.upperBound
                 ? "no readable header of frame \(frames.lowerBound)"
                 : "no readable headers of frames \(frames.lowerBound) to \(frames.upperBound)"
         case .unreadableHeader(let frame): "no readable header of frame \(frame), which the footer names"

@@ -61,9 +61,9 @@ extension SegmentFooter {
         do throws(DecodingFailure) {
             let frames = try decodeFrames(footer)
             let isOrdered = zip(frames, frames.dropFirst()).allSatisfy { $0.number < $1.number }
-            guard frames.count == place.count, frames.first?.number ?? 0 == place.firstNumber, isOrdered else {
-                return nil
-            }
+            guard frames.count == place.count, frames.first?.number ?? 0 == place.firstNumber, isOrdered,
+                frames.last?.number ?? 0 <= NumberBounds.counter
+            else { return nil }
             return frames
         } catch {
             return nil

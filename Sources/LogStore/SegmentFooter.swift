@@ -115,7 +115,7 @@ struct SegmentFooter: Sendable {
             count: Int(buffer.littleEndian(UInt32.self, at: 56)))
         guard buffer.littleEndian(UInt32.self, at: 12) == segment.segment,
             buffer.littleEndian(UInt32.self, at: 16) == segment.generation,
-            place.offset + place.length == fileLength - trailerSize
+            place.offset + place.length == fileLength - trailerSize, place.next <= NumberBounds.segment
         else { return nil }
         return place
     }

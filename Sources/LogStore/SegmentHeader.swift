@@ -122,7 +122,8 @@ enum SegmentName {
 
     /// The number in a finished segment's name.
     static func number(in name: String) -> UInt32? {
-        guard name.hasPrefix(prefix), let number = UInt32(name.dropFirst(prefix.count)), number > 0,
+        guard name.hasPrefix(prefix), let number = UInt32(name.dropFirst(prefix.count)),
+            1...NumberBounds.segment ~= number,
             SegmentName.name(of: number) == name
         else { return nil }
         return number
