@@ -1,4 +1,5 @@
 import FuzzTargets
+import Glibc
 
 /// libFuzzer's loop, for use without its own `main`.
 @_silgen_name("LLVMFuzzerRunDriver")
@@ -13,19 +14,25 @@ nonisolated(unsafe) private var chosen: FuzzTarget?
 
 /// `fuzz TARGET [options and corpora of libFuzzer]`; with `--seeds`, valid inputs in hexadecimal, one a line.
 @main enum FuzzDriver {
+    /// Tells the processes that libFuzzer starts for a merge, with no argument but its own, which target it is.
+    private static let variable = "WARREN_FUZZ_TARGET"
+
     static func main() {
         let words = CommandLine.arguments
-        guard words.count > 1, let target = FuzzTarget.all.first(where: { $0.name == words[1] }) else {
-            fatalError("usage: fuzz \(FuzzTarget.all.map(\.name).joined(separator: "|")) [--seeds | options]")
-        }
+        let inherited = getenv(variable).map { String(cString: $0) }
+        guard let name = inherited ?? words.dropFirst().first,
+            let target = FuzzTarget.all.first(where: { $0.name == name })
+        else { fatalError("usage: fuzz \(FuzzTarget.all.map(\.name).joined(separator: "|")) [--seeds | options]") }
         if words.dropFirst(2).first == "--seeds" {
             for seed in target.seeds() { print(seed.map { hexadecimal($0) }.joined()) }
             return
         }
         chosen = target
-        var count = CommandLine.argc - 1
+        setenv(variable, name, 1)
         // libFuzzer takes the first argument for the program's name.
-        var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv + 1
+        let skipped = inherited == nil ? 1 : 0
+        var count = CommandLine.argc - Int32(skipped)
+        var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv + skipped
         arguments?[0] = CommandLine.unsafeArgv[0]
         _ = runDriver(&count, &arguments) { data, count in
             chosen?.run(UnsafeRawBufferPointer(start: data, count: count))

@@ -76,7 +76,7 @@ struct LogSeals: OptionSet {
         while item + 48 <= directory.upperBound, let count = file.word(at: item + 4) {
             let isEntries = file[item] == 1
             item += 40
-            for _ in 0..<count where item + 8 <= directory.upperBound {
+            for _ in 0..<min(Int(count), (directory.upperBound - item) / 8) {
                 let length = Int(file.word(at: item) ?? 0)
                 guard record + length <= file.count else { return }
                 if contains(.entries), isEntries { Sealing.entry(file, at: record) }
