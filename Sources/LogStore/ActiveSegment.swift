@@ -9,16 +9,14 @@ struct ActiveSegment<File: Sendable>: Sendable {
     /// Bytes of the file; up to here it is filled with zeros.
     private(set) var fileLength: Int
     /// All frames in it, for the footer.
-    private(set) var frames: [FrameSummary]
-    private var footerLength: Int
+    private(set) var index = FrameIndex()
 
     init(header: SegmentHeader, file: File, position: Int, fileLength: Int, frames: [FrameSummary]) {
         self.header = header
         self.file = file
         self.position = position
         self.fileLength = align(max(fileLength, position), to: SegmentHeader.alignment)
-        self.frames = frames
-        footerLength = frames.reduce(0) { $0 + $1.footerLength }
+        for frame in frames { index.append(frame) }
     }
 
     init(_ prepared: PreparedSegment<File>) {
@@ -30,18 +28,18 @@ struct ActiveSegment<File: Sendable>: Sendable {
     /// Whether a frame fits, and the footer behind it. An empty segment takes anything: a frame may be larger than a
     /// segment.
     func hasRoom(for frameLength: Int, directoryLength: Int) -> Bool {
-        frames.isEmpty || lengthNeeded(for: frameLength, directoryLength: directoryLength) <= fileLength
+        index.isEmpty || lengthNeeded(for: frameLength, directoryLength: directoryLength) <= fileLength
     }
 
     /// Bytes of the file with another frame and the footer behind it.
     func lengthNeeded(for frameLength: Int, directoryLength: Int) -> Int {
-        let footer = footerLength + FrameSummary.size + directoryLength
+        let footer = index.encoded.count + FrameSummary.size + directoryLength
         return position + frameLength + SegmentFooter.pieceLength(footerLength: footer)
     }
 
     /// Where footer and trailer begin, so that they end the file.
     var footerStart: Int {
-        max(position, fileLength - SegmentFooter.pieceLength(footerLength: footerLength))
+        max(position, fileLength - SegmentFooter.pieceLength(footerLength: index.encoded.count))
     }
 
     /// Leaves the rest of the page empty: the next frame begins with another.
@@ -54,8 +52,7 @@ struct ActiveSegment<File: Sendable>: Sendable {
     mutating func extended(to length: Int) { fileLength = max(fileLength, length) }
 
     mutating func append(_ frame: FrameSummary, end: Int) {
-        frames.append(frame)
-        footerLength += frame.footerLength
+        index.append(frame)
         position = end
         fileLength = max(fileLength, end)
     }

@@ -264,7 +264,7 @@ struct LogOpening<D: Disk> {
         }
         accounts.open(
             active.header.segment, size: active.fileLength,
-            firstFrame: active.frames.first?.number ?? scan.chain.number + 1)
+            firstFrame: active.index.isEmpty ? scan.chain.number + 1 : active.index.firstNumber)
         return LogStart(
             identity: identity, active: active, ready: ready, nextSegment: highest + 1, salts: salts,
             nextSequence: nextSequence, chain: scan.chain, accounts: accounts, contents: contents)

@@ -172,13 +172,11 @@ public struct NodeLog<D: Disk>: Sendable {
             accounts.open(active.header.segment, size: active.fileLength, firstFrame: chain.number + 1)
             return []
         }
-        // Kept until the segment is sealed, in no more memory than it takes.
-        let directory = draft.directory.compacted()
-        chain = FrameChain(number: header.number, checksum: done.checksum, directory: directory)
+        chain = FrameChain(number: header.number, checksum: done.checksum, directory: draft.directory)
         active.append(
             FrameSummary(
                 number: header.number, recordsOffset: header.offset + header.headLength,
-                recordsLength: header.recordsLength, holdsDamage: false, directory: directory), end: header.end)
+                recordsLength: header.recordsLength, holdsDamage: false, directory: draft.directory), end: header.end)
         if attestation != .cleanStop || header.flags.contains(.cleanStop) {
             attestation = draft.directory.isEmpty ? .notNeeded : .wanted
         }
@@ -266,7 +264,7 @@ public struct NodeLog<D: Disk>: Sendable {
     private mutating func seal(next: UInt32) -> FrameWrite<D.File> {
         let footer = SegmentFooter(
             segment: active.header.segment, generation: active.header.generation, lastChecksum: chain.checksum,
-            next: next, frames: active.frames)
+            next: next, index: active.index)
         let start = active.footerStart
         let bytes = footer.encode(at: start, seed: active.header.seed)
         let write = FrameWrite(

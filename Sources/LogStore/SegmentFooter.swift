@@ -32,7 +32,7 @@ struct SegmentFooter: Sendable {
     var generation: UInt32
     var lastChecksum: UInt32
     var next: UInt32
-    var frames: [FrameSummary]
+    var index: FrameIndex
 
     static let trailerSize = 512
     static let trailerEncodedSize = 64
@@ -42,14 +42,12 @@ struct SegmentFooter: Sendable {
     /// The footer, zeros up to a multiple of 512 in front of it, and the trailer: one piece that ends the file.
     /// - Parameter start: where the piece begins in the file.
     func encode(at start: Int, seed: UInt32) -> Bytes {
-        var writer = ByteWriter(capacity: SegmentFooter.length(of: frames))
-        let footerLength = frames.reduce(0) { $0 + $1.footerLength }
+        let footerLength = index.encoded.count
+        var writer = ByteWriter(capacity: SegmentFooter.pieceLength(footerLength: footerLength))
         writer.writeZeros(align(footerLength, to: SegmentHeader.alignment) - footerLength)
         let footerStart = writer.count
-        for frame in frames { frame.encode(into: &writer) }
-        let footerChecksum = writer.withUnsafeBytes {
-            CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[footerStart...]))
-        }
+        writer.write(index.encoded)
+        let footerChecksum = index.encoded.withUnsafeBytes { CRC32C.checksum($0) }
         let trailer = writer.count
         writer.write(SegmentFooter.magic)
         writer.write(UInt32(0))
@@ -60,11 +58,11 @@ struct SegmentFooter: Sendable {
         writer.write(UInt32(start + footerStart))
         writer.write(UInt32(footerLength))
         writer.write(footerChecksum)
-        writer.write(frames.first?.number ?? 0)
-        writer.write(frames.last?.number ?? 0)
+        writer.write(index.firstNumber)
+        writer.write(index.lastNumber)
         writer.write(lastChecksum)
         writer.write(next)
-        writer.write(UInt32(frames.count))
+        writer.write(UInt32(index.count))
         writer.write(UInt32(0))
         let checksum = writer.withUnsafeBytes {
             CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[(trailer + 8)..<(trailer + 64)]), seed: seed)
@@ -75,10 +73,6 @@ struct SegmentFooter: Sendable {
     }
 
     /// Bytes that footer and trailer take.
-    static func length(of frames: [FrameSummary]) -> Int {
-        pieceLength(footerLength: frames.reduce(0) { $0 + $1.footerLength })
-    }
-
     static func pieceLength(footerLength: Int) -> Int {
         align(footerLength, to: SegmentHeader.alignment) + trailerSize
     }
@@ -141,7 +135,6 @@ struct FrameSummary: Sendable {
     var directory: Bytes
 
     static let size = 24
-    var footerLength: Int { FrameSummary.size + directory.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.write(number)
@@ -167,5 +160,26 @@ struct FrameSummary: Sendable {
         let directoryLength = Int(try reader.read(UInt32.self))
         holdsDamage = try reader.read(UInt32.self) & 1 != 0
         directory = Bytes(copying: try reader.readBytes(directoryLength))
+    }
+}
+
+/// The frames of a segment as its footer will have them. Encoded from the start: a busy log syncs thousands of small
+/// frames into one segment, and as many small allocations that live so long would keep the heap from shrinking.
+struct FrameIndex: Sendable {
+    private(set) var encoded: [UInt8] = []
+    private(set) var count = 0
+    /// 0 when there are none.
+    private(set) var firstNumber: UInt64 = 0
+    private(set) var lastNumber: UInt64 = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ frame: FrameSummary) {
+        if isEmpty { firstNumber = frame.number }
+        lastNumber = frame.number
+        count += 1
+        var writer = ByteWriter(capacity: FrameSummary.size + frame.directory.count)
+        frame.encode(into: &writer)
+        writer.withUnsafeBytes { encoded.append(contentsOf: $0) }
     }
 }
