@@ -148,9 +148,12 @@ struct LogOpening<D: Disk> {
         return FoundSegment(header: header, file: file, length: length)
     }
 
+    /// The position in `scan.segments` of the last one that holds frames.
+    private var lastUsed: Int? { scan.segments.lastIndex { $0.isSealed || !$0.frames.isEmpty } }
+
     /// The position in `scan.segments` of the segment that takes the next frame.
     private var activePosition: Int? {
-        let last = scan.segments.lastIndex { $0.isSealed || !$0.frames.isEmpty }
+        let last = lastUsed
         let segment = last.map { scan.segments[$0].header.segment } ?? 0
         let next: UInt32
         if let retired = identity.retired.last, retired.last > segment {
@@ -165,22 +168,21 @@ struct LogOpening<D: Disk> {
     }
 
     private mutating func clean() throws(LogStoreFailure) {
-        if let activePosition {
-            for position in scan.segments.indices.dropFirst(activePosition) {
-                var segment = scan.segments[position]
-                let isTorn = segment.garbageEnd > segment.end
-                if position == activePosition && segment.header.generation > 0 {
-                    // Of a recycled file only a torn frame with a readable header can be told from what was there
-                    // before. The next header's place is cleared in any case, with the rest of its page.
-                    let next = min(
-                        align(segment.end + SegmentHeader.alignment, to: SegmentHeader.pageSize), segment.length)
-                    segment.garbageEnd = max(segment.garbageEnd, next)
-                }
-                guard !segment.isSealed, segment.garbageEnd > segment.end else { continue }
-                if isTorn { scan.noteTorn(segment.garbageEnd - segment.end) }
-                try disking { () throws(DiskFailure) in
-                    try clear(segment.file, segment.end..<segment.garbageEnd)
-                }
+        let activePosition = activePosition
+        // Also when the log goes on in a new segment: a torn frame has the number that its first frame gets.
+        for position in scan.segments.indices.dropFirst(activePosition ?? lastUsed ?? 0) {
+            var segment = scan.segments[position]
+            let isTorn = segment.garbageEnd > segment.end
+            if position == activePosition && segment.header.generation > 0 {
+                // Of a recycled file only a torn frame with a readable header can be told from what was there
+                // before. The next header's place is cleared in any case, with the rest of its page.
+                let next = min(align(segment.end + SegmentHeader.alignment, to: SegmentHeader.pageSize), segment.length)
+                segment.garbageEnd = max(segment.garbageEnd, next)
+            }
+            guard !segment.isSealed, segment.garbageEnd > segment.end else { continue }
+            if isTorn { scan.noteTorn(segment.garbageEnd - segment.end) }
+            try disking { () throws(DiskFailure) in
+                try clear(segment.file, segment.end..<segment.garbageEnd)
             }
         }
         guard let doubtful else { return }

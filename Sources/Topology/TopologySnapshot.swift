@@ -69,6 +69,9 @@ extension TopologyState {
         lastID = try reader.read()
         generation = try reader.read()
         accessGeneration = try reader.read()
+        guard max(lastApplied.rawValue, lastID, generation, accessGeneration) <= TopologyLimit.counter else {
+            throw .invalid("snapshot counter")
+        }
         isBootstrapped = try reader.readFlag()
         for _ in 0..<(try reader.readCount(limit: .max)) { try decodeHost(&reader) }
         for _ in 0..<(try reader.readCount(limit: .max)) { try decodeUser(&reader) }
