@@ -135,6 +135,9 @@ enum Machines {
     }
 
     static func apply(topologyCommands headers: Bytes, to topology: Topology) {
+        // What is in a log has not counted as far as to the bounds that a snapshot may not be beyond.
+        let highest = max(topology.lastApplied.rawValue, topology.generation, topology.accessGeneration)
+        guard highest < 1 << 55, !topology.isDeleted(GroupID(1 << 55)) else { return }
         var topology = topology
         _ = topology.apply(entry(headers, Bytes(), group: .topology, index: topology.lastApplied.next))
         restore(topology)
