@@ -22,20 +22,15 @@ struct FailoverChart {
         var height = 330
         if let unavailability {
             shapes += bars(unavailability)
-            shapes += Self.text(unavailability.text, x: Self.left, y: 56, size: 13)
+            shapes += SVG.text(unavailability.text, x: Self.left, y: 56, size: 13)
         }
         if !stages.isEmpty {
             shapes += strips(from: height)
             height += 30 + stages.count * stripStep + 30
         }
-        return """
-            <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.width) \(height + 30)" \
-            font-family="sans-serif">
-            <rect width="\(Self.width)" height="\(height + 30)" fill="#fff"/>
-            \(Self.text(title, x: Self.left, y: 32, size: 16))\(shapes)\
-            \(Self.text(note, x: Self.left, y: height + 10, size: 13))</svg>
-
-            """
+        shapes += SVG.text(note, x: Self.left, y: height + 10, size: 13)
+        return SVG.document(
+            width: Self.width, height: height + 30, SVG.text(title, x: Self.left, y: 32, size: 16) + shapes)
     }
 
     private func bars(_ spread: Spread) -> String {
@@ -46,22 +41,22 @@ struct FailoverChart {
         for (index, count) in counts.enumerated() {
             let x = Self.left + index * slot
             let height = count * 190 / most
-            shapes += Self.rectangle(
+            shapes += SVG.rectangle(
                 x: x + 2, y: Self.bottom - height, width: max(1, slot - 4), height: height, fill: "#d9722e",
                 title: "\(Spread.label(width, first + UInt64(index))) ms: \(count)")
             if count > 0 {
-                shapes += Self.text(
+                shapes += SVG.text(
                     "\(count)", x: x + slot / 2, y: Self.bottom - height - 6, size: 12, anchor: "middle")
             }
             let edge = (first + UInt64(index)) * (width.nanoseconds / 1_000_000)
-            shapes += Self.text("\(edge)", x: x, y: Self.bottom + 18, size: 11, anchor: "middle")
+            shapes += SVG.text("\(edge)", x: x, y: Self.bottom + 18, size: 11, anchor: "middle")
         }
         shapes += """
             <line x1="\(Self.left)" y1="\(Self.bottom)" x2="\(Self.left + slot * counts.count)" y2="\(Self.bottom)" \
             stroke="#444"/>
 
             """
-        return shapes + Self.text("ms", x: Self.width - 16, y: Self.bottom + 18, size: 11, anchor: "end")
+        return shapes + SVG.text("ms", x: Self.width - 16, y: Self.bottom + 18, size: 11, anchor: "end")
     }
 
     /// Thinner, the more there are.
@@ -72,9 +67,9 @@ struct FailoverChart {
         var shapes = ""
         for (index, name) in Self.stageNames.enumerated() {
             let x = Self.left + index * 130
-            shapes += Self.rectangle(
+            shapes += SVG.rectangle(
                 x: x, y: top, width: 12, height: 12, fill: Self.stageColours[index], title: name)
-            shapes += Self.text(name, x: x + 18, y: top + 11, size: 12)
+            shapes += SVG.text(name, x: x + 18, y: top + 11, size: 12)
         }
         func length(_ trial: [Interval]) -> UInt64 { trial.reduce(0) { $0 + $1.nanoseconds } }
         let sorted = stages.sorted { length($0) < length($1) }
@@ -85,36 +80,16 @@ struct FailoverChart {
             let y = top + 30 + row * stripStep
             for (index, stage) in trial.enumerated() {
                 let width = Int(stage.nanoseconds * room / longest)
-                shapes += Self.rectangle(
+                shapes += SVG.rectangle(
                     x: x, y: y, width: width, height: max(1, stripStep - 2), fill: Self.stageColours[index],
                     title: "\(Self.stageNames[index]) \(stage.text) ms")
                 x += width
             }
             if stripStep >= 12 {
                 let total = Interval(nanoseconds: length(trial))
-                shapes += Self.text("\(total.text) ms", x: x + 6, y: y + stripStep - 3, size: 11)
+                shapes += SVG.text("\(total.text) ms", x: x + 6, y: y + stripStep - 3, size: 11)
             }
         }
         return shapes
-    }
-
-    private static func rectangle(x: Int, y: Int, width: Int, height: Int, fill: String, title: String) -> String {
-        """
-        <rect x="\(x)" y="\(y)" width="\(width)" height="\(height)" fill="\(fill)"><title>\(title)</title></rect>
-
-        """
-    }
-
-    private static func text(_ text: String, x: Int, y: Int, size: Int, anchor: String = "start") -> String {
-        var escaped = ""
-        for character in text {
-            switch character {
-            case "&": escaped += "&amp;"
-            case "<": escaped += "&lt;"
-            case ">": escaped += "&gt;"
-            default: escaped.append(character)
-            }
-        }
-        return "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" text-anchor=\"\(anchor)\">\(escaped)</text>\n"
     }
 }

@@ -108,8 +108,8 @@ public struct FailoverOptions: Sendable {
         guard (1...1_000).contains(trials) else { throw .invalidOption("trials: 1 to 1000") }
         guard (0...100_000).contains(idleQueues) else { throw .invalidOption("queues: 0 to 100000") }
         guard interval.nanoseconds >= 10_000 else { throw .invalidOption("interval: at least 10 µs") }
-        guard (MessageBody.minimumSize...16 << 20).contains(bodySize) else {
-            throw .invalidOption("size: \(MessageBody.minimumSize) octets to 16 MiB")
+        guard (MessageBody.fullSize...16 << 20).contains(bodySize) else {
+            throw .invalidOption("size: \(MessageBody.fullSize) octets to 16 MiB")
         }
         guard (1...1_000_000).contains(maximumUnconfirmed) else {
             throw .invalidOption("unconfirmed messages: 1 to 1000000")

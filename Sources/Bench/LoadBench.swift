@@ -55,7 +55,7 @@ private final class LoadRun: @unchecked Sendable {
     private let consumerLoop: any EventLoop
     private let publisherSide = PublisherSide()
     private let consumerSide: ConsumerSide
-    private let run = UInt32.random(in: 0...UInt32.max)
+    private let run: UInt32
     private let queues: [String]
     private var publishers: [LoadPublisher] = []
     private var consumers: [LoadConsumer] = []
@@ -66,17 +66,19 @@ private final class LoadRun: @unchecked Sendable {
         self.options = options
         self.publisherLoop = publisherLoop
         self.consumerLoop = consumerLoop
+        let body = MessageBody(size: options.bodySize)
+        run = .random(in: 0...body.highestRun)
         let prefix = "bench-\(String(run, radix: 16))"
         queues = (0..<options.queues).map { "\(prefix)-\($0)" }
         consumerSide = ConsumerSide(
-            run: run, body: MessageBody(size: options.bodySize), publishers: options.publishers)
+            run: run, body: body, publishers: options.publishers)
         report = LoadReport(options: options)
     }
 
     func measure() async throws -> LoadReport {
         do {
             report.server = try await queueSet.declare(on: publisherLoop)
-            try await connectConsumers()
+            if options.backlog == 0 { try await connectConsumers() }
             try await connectPublishers()
         } catch let error as ClientError {
             throw BenchError.setupFailed("\(error)")
@@ -84,7 +86,7 @@ private final class LoadRun: @unchecked Sendable {
         guard options.processes.isEmpty || ProcessUsage.total(options.processes) != nil else {
             throw BenchError.setupFailed("no such process among \(options.processes)")
         }
-        try await drive()
+        if options.backlog == 0 { try await drive() } else { try await fillAndDrain() }
         await judge()
         return report
     }
@@ -162,6 +164,57 @@ private final class LoadRun: @unchecked Sendable {
         }
     }
 
+    /// Publishes a backlog, then consumes it.
+    private func fillAndDrain() async throws {
+        let (publisherSide, consumerSide, all) = (publisherSide, consumerSide, publishers)
+        let before = ProcessUsage.total(options.processes)
+        let began = Instant.now()
+        try await publisherLoop.submit {
+            publisherSide.start = .now()
+            publisherSide.isMeasuring = true
+            for publisher in all { publisher.begin() }
+        }.get()
+        let options = options
+        let filled = try await progress(until: { $0.arePublishersDone }, of: { $0.accepted(options) })
+        report.measured = Instant.now() - began
+        rates(from: Counts(), to: filled)
+        let after = ProcessUsage.total(options.processes)
+        report.serverResidentBytes = after?.residentBytes
+        if let before, let after, filled.published > 0 {
+            report.serverCPUSeconds = after.cpuSeconds - before.cpuSeconds
+            report.serverCPUPerMillion = (after.cpuSeconds - before.cpuSeconds) * 1e6 / Double(filled.published)
+        }
+        guard filled.failure == nil, options.consumers > 0 else { return }
+        try await consumerLoop.submit { consumerSide.isMeasuring = true }.get()
+        let drained = Instant.now()
+        do {
+            try await connectConsumers()
+        } catch let error as ClientError {
+            throw BenchError.setupFailed("\(error)")
+        }
+        let end = try await progress(until: { $0.distinct >= filled.accepted(options) }, of: { $0.delivered })
+        report.drainRate = Double(end.distinct) / max((Instant.now() - drained).inSeconds, 1e-9)
+    }
+
+    /// Waits until something is so, a client has failed, or nothing has come for long.
+    private func progress(
+        until isDone: (Counts) -> Bool, of figure: (Counts) -> UInt64
+    ) async throws -> Counts {
+        var last: UInt64 = 0
+        var quietSince = Instant.now()
+        while true {
+            let now = try await counts()
+            if now.failure != nil || isDone(now) { return now }
+            if figure(now) != last {
+                last = figure(now)
+                quietSince = .now()
+            } else if Instant.now() - quietSince > Interval(inSeconds: options.drainTimeout) {
+                return now
+            }
+            try await pause(seconds: 0.003)
+        }
+    }
+
     /// Lets time pass; false when a client failed meanwhile. With a start, what every second brought is noted.
     private func pass(_ seconds: Double, sampling start: Counts? = nil) async throws -> Bool {
         let end = Instant.now() + Interval(inSeconds: seconds)
@@ -190,21 +243,10 @@ private final class LoadRun: @unchecked Sendable {
 
     /// Waits for what is under way, as long as something comes.
     private func drain() async throws -> Counts {
-        var last = try await counts()
-        var quietSince = Instant.now()
-        while true {
-            let now = try await counts()
-            let expected = now.accepted(options)
-            if now.failure != nil { return now }
-            if now.arePublishersDone && (options.consumers == 0 || now.distinct >= expected) { return now }
-            if now.confirmed != last.confirmed || now.delivered != last.delivered || now.published != last.published {
-                quietSince = .now()
-            } else if Instant.now() - quietSince > Interval(inSeconds: options.drainTimeout) {
-                return now
-            }
-            last = now
-            try await pause(seconds: 0.003)
-        }
+        let options = options
+        return try await progress(
+            until: { $0.arePublishersDone && (options.consumers == 0 || $0.distinct >= $0.accepted(options)) },
+            of: { $0.published + $0.confirmed + $0.delivered })
     }
 
     private func counts() async throws -> Counts {

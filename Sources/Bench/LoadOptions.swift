@@ -15,7 +15,7 @@ public struct LoadOptions: Sendable {
     /// Consumers, each with its connection; 0 to 1,000. With fewer than queues, each consumes from several. Without
     /// any, nothing can be said about losses.
     public var consumers = 1
-    /// Octets of a body; at least 32.
+    /// Octets of a body; at least 16.
     public var bodySize = 1024
     /// `delivery_mode` 2.
     public var isPersistent = true
@@ -29,6 +29,9 @@ public struct LoadOptions: Sendable {
     public var acknowledgeEvery = 1
     /// The server takes deliveries as acknowledged.
     public var noAck = false
+    /// Messages that are published, and confirmed, before the first consumer comes; then these are drained, and the run
+    /// ends. 0 is publishers and consumers at the same time, for `seconds`.
+    public var backlog: UInt64 = 0
     /// Measured seconds.
     public var seconds = 10.0
     /// Seconds before them, left out of rates, latencies and CPU; not out of the integrity counts.
@@ -43,6 +46,15 @@ public struct LoadOptions: Sendable {
     /// The required option; the rest are properties.
     public init(addresses: [BrokerAddress]) { self.addresses = addresses }
 
+    /// What the load is, in a line.
+    var summary: String {
+        """
+        \(queues) queues, \(publishers) publishers, \(consumers) consumers, \(bodySize) octets, \
+        \(confirmWindow == 0 ? "no confirms" : "window \(confirmWindow)")\
+        \(rate > 0 ? ", \(rate.fixed(0))/s due" : "")\(backlog > 0 ? ", backlog \(backlog)" : "")
+        """
+    }
+
     /// Checks the options.
     ///
     /// - Throws: `invalidOption`.
@@ -56,6 +68,9 @@ public struct LoadOptions: Sendable {
         }
         guard (0...1_000_000).contains(confirmWindow) else { throw .invalidOption("confirm window: 0 to 1000000") }
         guard rate >= 0 && rate <= 1e8 else { throw .invalidOption("rate: 0 to 100000000 a second") }
+        guard backlog <= 1_000_000_000, backlog % UInt64(publishers) == 0 else {
+            throw .invalidOption("backlog: 0 to 1000000000, the same for each publisher")
+        }
         guard acknowledgeEvery >= 1, noAck || prefetch == 0 || acknowledgeEvery <= Int(prefetch) else {
             throw .invalidOption("ack-every: 1 up to the prefetch, or the server waits for acks that never come")
         }

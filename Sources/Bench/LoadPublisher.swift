@@ -41,6 +41,8 @@ final class LoadPublisher: @unchecked Sendable {
     /// Nanoseconds between due times; 0 in closed loop.
     private let interval: Double
     private let phase: Double
+    /// Messages in all.
+    private let limit: UInt64
 
     private(set) var log = PublishLog()
     private var nextRoute = 0
@@ -69,6 +71,7 @@ final class LoadPublisher: @unchecked Sendable {
         window = UInt64(options.confirmWindow)
         interval = options.rate > 0 ? 1e9 * Double(options.publishers) / options.rate : 0
         phase = interval * Double(number) / Double(options.publishers)
+        limit = options.backlog == 0 ? .max : options.backlog / UInt64(options.publishers)
         var slots = 1024
         while slots < 8 * options.confirmWindow { slots *= 2 }
         sentAt = window > 0 ? [UInt64](repeating: 0, count: slots) : []
@@ -77,7 +80,7 @@ final class LoadPublisher: @unchecked Sendable {
     deinit { buffer.deallocate() }
 
     /// Everything sent is confirmed, and nothing more is to come.
-    var isDone: Bool { side.isStopped && outstanding == 0 }
+    var isDone: Bool { (side.isStopped || log.count == limit) && outstanding == 0 }
 
     func begin() {
         connection.onClose = { self.side.failure = self.side.failure ?? "publisher \(self.number): \($0)" }
@@ -92,7 +95,7 @@ final class LoadPublisher: @unchecked Sendable {
         var now = Instant.now()
         var gathered = 0
         var turn = 0
-        while !side.isStopped && hasRoom && channel.isOpen && connection.isWritable {
+        while !side.isStopped && log.count < limit && hasRoom && channel.isOpen && connection.isWritable {
             var time = now
             if interval > 0 {
                 time = due(log.count)

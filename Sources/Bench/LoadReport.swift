@@ -14,6 +14,8 @@ public struct LoadReport: Sendable {
     public var confirmRate = 0.0
     /// Delivered per second of it.
     public var deliverRate = 0.0
+    /// Of a backlog: delivered and acknowledged per second, once it was complete.
+    public var drainRate: Double?
     /// Confirmed in each of its seconds; published, without confirms.
     public var confirmedPerSecond: [UInt64] = []
     /// Delivered in each of its seconds.
@@ -33,7 +35,7 @@ public struct LoadReport: Sendable {
     public var serverCPUSeconds: Double?
     /// The same per million messages confirmed (published, without confirms) in that time.
     public var serverCPUPerMillion: Double?
-    /// Octets resident in the server processes at the end.
+    /// Octets resident in the server processes at the end; with a backlog, when it was complete.
     public var serverResidentBytes: UInt64?
     /// User and system seconds of this program in that time.
     public var clientCPUSeconds = 0.0
@@ -46,7 +48,7 @@ public struct LoadReport: Sendable {
     /// Why the run ended early.
     public var failure: String?
 
-    init(options: LoadOptions) { self.options = options }
+    package init(options: LoadOptions) { self.options = options }
 
     /// Nothing was lost, invented, reordered or left unconfirmed, and nothing broke.
     public var isClean: Bool { failure == nil && integrity.isClean && integrity.unconfirmed == nacked }
@@ -54,19 +56,13 @@ public struct LoadReport: Sendable {
     /// A few lines.
     public var text: String {
         var lines: [String] = []
-        lines.append(
-            """
-            \(options.queues) queues, \(options.publishers) publishers, \(options.consumers) consumers, \
-            \(options.bodySize) octets, \
-            \(options.confirmWindow == 0 ? "no confirms" : "window \(options.confirmWindow)")\
-            \(options.rate > 0 ? ", \(options.rate.fixed(0))/s due" : "")\
-            \(server.isEmpty ? "" : ", \(server)")
-            """)
+        lines.append(options.summary + (server.isEmpty ? "" : ", \(server)"))
         lines.append(
             """
             confirmed \(confirmRate.fixed(0))/s, delivered \(deliverRate.fixed(0))/s, published \
             \(publishRate.fixed(0))/s over \(measured.inSeconds.fixed(1)) s
             """)
+        if let drainRate { lines.append("drained \(drainRate.fixed(0))/s") }
         if confirmLatency.count > 0 { lines.append("confirm     \(confirmLatency.text)") }
         if deliveryLatency.count > 0 { lines.append("end to end  \(deliveryLatency.text)") }
         var gaps = "longest gap: confirms \(longestConfirmGap.text), deliveries \(longestDeliveryGap.text) ms"
@@ -85,9 +81,11 @@ public struct LoadReport: Sendable {
     }
 
     /// All of it as a JSON document on one line.
-    public var json: String {
+    public var json: String { document.text }
+
+    var document: JSONValue {
         func optional(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
-        let document: JSONValue = [
+        return [
             ("label", .string(options.label)), ("ok", .bool(isClean)), ("server", .string(server)),
             (
                 "scenario",
@@ -98,11 +96,13 @@ public struct LoadReport: Sendable {
                     ("confirm_window", .integer(UInt64(options.confirmWindow))), ("rate", .number(options.rate)),
                     ("prefetch", .integer(UInt64(options.prefetch))),
                     ("ack_every", .integer(UInt64(options.acknowledgeEvery))), ("no_ack", .bool(options.noAck)),
-                    ("persistent", .bool(options.isPersistent)), ("seconds", .number(options.seconds)),
+                    ("persistent", .bool(options.isPersistent)), ("backlog", .integer(options.backlog)),
+                    ("seconds", .number(options.seconds)),
                     ("warmup", .number(options.warmup)),
                 ]
             ), ("measured_s", .number(measured.inSeconds)), ("published_per_s", .number(publishRate)),
             ("confirmed_per_s", .number(confirmRate)), ("delivered_per_s", .number(deliverRate)),
+            ("drained_per_s", optional(drainRate)),
             ("per_second_confirmed", .array(confirmedPerSecond.map { .integer($0) })),
             ("per_second_delivered", .array(deliveredPerSecond.map { .integer($0) })),
             ("confirm_latency", confirmLatency.json), ("end_to_end_latency", deliveryLatency.json),
@@ -113,6 +113,5 @@ public struct LoadReport: Sendable {
             ("client_cpu_s", .number(clientCPUSeconds)), ("integrity", integrity.json), ("nacked", .integer(nacked)),
             ("blocked", .integer(UInt64(blockedCount))), ("failure", failure.map { .string($0) } ?? .null),
         ]
-        return document.text
     }
 }

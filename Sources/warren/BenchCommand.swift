@@ -6,7 +6,13 @@ struct BenchCommand: MeasuringCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Drives a broker with publishers and consumers and measures rates, latencies and CPU.",
-        discussion: "Exit 1 on one lost, duplicated or reordered message.")
+        discussion: """
+            Exit 1 on one lost, duplicated or reordered message.
+
+            With --compare the same load runs against another broker in turn, --runs times, and the table tells \
+            medians and ratios. --suite runs a set of loads: one queue and ten, windows, sizes, clients on followers, an open \
+            loop, a backlog.
+            """)
 
     @Option(
         help: ArgumentHelp(
@@ -52,8 +58,11 @@ struct BenchCommand: MeasuringCommand {
     @Flag(help: "The server takes deliveries as acknowledged.")
     var noAck = false
 
-    @Option(help: "Measured seconds.")
-    var seconds = 10.0
+    @Option(help: "Messages published before consumers come and drain them; 0 is both at the same time.")
+    var backlog: UInt64 = 0
+
+    @Option(help: "Measured seconds. (default: 10)")
+    var seconds: Double?
 
     @Option(help: "Seconds before them that do not count.")
     var warmup = 2.0
@@ -63,13 +72,58 @@ struct BenchCommand: MeasuringCommand {
         help: "Server processes whose CPU and memory are measured.")
     var processes: [Int32] = []
 
+    @Flag(help: "A set of loads instead of the one that the options describe.")
+    var suite = false
+
+    @Option(parsing: .upToNextOption, help: "Loads of the suite to run.")
+    var only: [String] = []
+
+    @Option(help: ArgumentHelp("Another broker that the same runs against, in turn.", valueName: "url[,url…]"))
+    var compare: AMQPAddresses?
+
+    @Option(
+        name: .customLong("compare-pid"), parsing: .upToNextOption,
+        help: "The other broker's server processes.")
+    var comparedProcesses: [Int32] = []
+
+    @Option(help: "How often each load runs against each broker.")
+    var runs = 1
+
     @Option(help: "Said again in the report.")
     var label = ""
 
     @Option(help: ArgumentHelp("Writes everything measured to this file.", valueName: "file"))
     var json: String?
 
+    @Option(help: ArgumentHelp("Draws the rates of a comparison into this file.", valueName: "file"))
+    var svg: String?
+
     func measure() async throws -> Bool {
+        guard !suite && compare == nil && runs == 1 else { return try await measureSeveral() }
+        let report = try await LoadBench(options: options).run()
+        print(report.text)
+        if let json { try ReportFile.write(report.json + "\n", to: json) }
+        return report.isClean
+    }
+
+    private func measureSeveral() async throws -> Bool {
+        let known = LoadScenario.suite
+        for name in only where !known.contains(where: { $0.name == name }) {
+            throw BenchError.invalidOption("only: \(known.map(\.name).joined(separator: ", "))")
+        }
+        let scenarios = suite ? known.filter { only.isEmpty || only.contains($0.name) } : [LoadScenario(options)]
+        let comparison = try LoadComparison(
+            ComparedBroker(addresses: amqp.addresses, processes: processes),
+            with: compare.map { ComparedBroker(addresses: $0.addresses, processes: comparedProcesses) },
+            scenarios: scenarios, runs: runs, seconds: seconds)
+        let report = try await comparison.run { print($0.text + "\n") }
+        print(report.text)
+        if let json { try ReportFile.write(report.json + "\n", to: json) }
+        if let svg { try ReportFile.write(report.svg, to: svg) }
+        return report.isClean
+    }
+
+    private var options: LoadOptions {
         var options = LoadOptions(addresses: amqp.addresses)
         options.publisherAddresses = publishTo?.addresses ?? []
         options.consumerAddresses = consumeFrom?.addresses ?? []
@@ -84,13 +138,11 @@ struct BenchCommand: MeasuringCommand {
         options.prefetch = prefetch
         options.acknowledgeEvery = ackEvery
         options.noAck = noAck
-        options.seconds = seconds
+        options.backlog = backlog
+        if let seconds { options.seconds = seconds }
         options.warmup = warmup
         options.processes = processes
         options.label = label
-        let report = try await LoadBench(options: options).run()
-        print(report.text)
-        if let json { try ReportFile.write(report.json + "\n", to: json) }
-        return report.isClean
+        return options
     }
 }

@@ -19,6 +19,23 @@ import Testing
         #expect(body.read(UnsafeRawBufferPointer(buffer)) == stamp)
     }
 
+    @Test(arguments: [16, 17, 31])
+    func everyFlippedBitOfAShortStampShows(_ size: Int) {
+        let body = MessageBody(size: size)
+        let buffer = body.makeBuffer()
+        defer { buffer.deallocate() }
+        let sent = Instant(nanoseconds: (1 << 32) * 1_000 - 7_000)
+        let now = sent + .seconds(20)
+        let stamp = MessageStamp(run: body.highestRun, publisher: 999, sequence: 1 << 35, time: sent)
+        body.stamp(stamp, into: buffer)
+        #expect(body.read(UnsafeRawBufferPointer(buffer), now: now) == stamp)
+        for bit in 0..<size * 8 {
+            buffer[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(body.read(UnsafeRawBufferPointer(buffer), now: now) == nil)
+            buffer[bit / 8] ^= 1 << UInt8(bit % 8)
+        }
+    }
+
     @Test func otherSizesAreNotOurs() {
         let body = MessageBody(size: 40)
         let buffer = MessageBody(size: 41).makeBuffer()

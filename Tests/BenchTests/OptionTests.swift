@@ -52,9 +52,10 @@ import Testing
         try options.validate()
         let breaks: [(inout LoadOptions) -> Void] = [
             { $0.addresses = [] }, { $0.queues = 0 }, { $0.publishers = 0 }, { $0.consumers = -1 },
-            { $0.bodySize = 31 },
+            { $0.bodySize = 15 },
             { $0.confirmWindow = -1 }, { $0.rate = -.infinity }, { $0.rate = .nan }, { $0.seconds = 0 },
             { $0.warmup = -1 }, { $0.acknowledgeEvery = 0 }, { $0.acknowledgeEvery = 1_001 },
+            { ($0.publishers, $0.backlog) = (2, 3) },
         ]
         for change in breaks {
             var broken = options

@@ -118,6 +118,33 @@ import Testing
         #expect(long.bins().counts.count <= 20)
     }
 
+    @Test func comparisonsTellMediansAndRatios() {
+        let options = LoadOptions(addresses: [BrokerAddress(host: "a")])
+        func runs(_ server: String, _ rates: Double...) -> [LoadReport] {
+            rates.map {
+                var report = LoadReport(options: options)
+                report.server = server
+                report.confirmRate = $0
+                return report
+            }
+        }
+        func comparison(_ reports: [[LoadReport]]) -> ComparisonReport {
+            ComparisonReport(rows: [ComparisonRow(scenario: LoadScenario(options), reports: reports)])
+        }
+        let two = comparison([runs("A 1", 300, 100, 200), runs("B <2>", 40, 10, 30, 20)])
+        #expect(two.text.contains("| A 1 | 200 |"))
+        #expect(two.text.contains("| B <2> | 25 |"))
+        #expect(two.text.contains("| ratio | × 8.0 |"))
+        #expect(two.text.hasSuffix("medians of 3 runs; nothing lost, duplicated or reordered"))
+        #expect(two.json.contains(#""ratios":{"confirmed_per_s":8.000}"#))
+        #expect(two.svg.contains("25  B &lt;2&gt;"))
+        let one = comparison([runs("A 1", 300)])
+        #expect(!one.text.contains("ratio") && one.isClean)
+        var lossy = runs("A 1", 1)
+        lossy[0].integrity.lost = 1
+        #expect(!comparison([lossy]).isClean && comparison([lossy]).text.contains("NOT CLEAN"))
+    }
+
     @Test func documentsAreQuoted() {
         let value: JSONValue = [
             ("a\"b", .string("\\\n\u{1}é")), ("n", .number(.nan)), ("x", .number(-0.0004)), ("y", .number(-1.5)),
