@@ -10,8 +10,8 @@ struct BenchCommand: MeasuringCommand {
             Exit 1 on one lost, duplicated or reordered message.
 
             With --compare the same load runs against another broker in turn, --runs times, and the table tells \
-            medians and ratios. --suite runs a set of loads: one queue and ten, windows, sizes, clients on followers, an open \
-            loop, a backlog.
+            medians and ratios. --suite runs a set of loads: one queue and ten, windows, sizes, clients on \
+            followers, an open loop, a backlog.
             """)
 
     @Option(
