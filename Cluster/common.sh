@@ -48,6 +48,13 @@ node_pid() {
     echo "$pid"
 }
 
+# await_release N: a process that was killed holds the node's data until its last write has returned.
+await_release() {
+    local lock
+    lock=$(node_data "$1")/lock
+    [ ! -e "$lock" ] || flock --shared --wait 10 "$lock" true || die "$(node_data "$1") is still in use"
+}
+
 # The state of a process as in proc(5): T is stopped, Z a zombie.
 process_state() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1; }
 
