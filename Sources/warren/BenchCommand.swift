@@ -98,8 +98,17 @@ struct BenchCommand: MeasuringCommand {
     @Option(help: ArgumentHelp("Draws the rates of a comparison into this file.", valueName: "file"))
     var svg: String?
 
+    private var isSingle: Bool { !suite && compare == nil && runs == 1 }
+
+    func validate() throws {
+        if !only.isEmpty && !suite { throw ValidationError("--only goes with --suite.") }
+        if !comparedProcesses.isEmpty && compare == nil { throw ValidationError("--compare-pid goes with --compare.") }
+        if svg != nil && isSingle { throw ValidationError("--svg goes with --suite, --compare or --runs.") }
+        if !label.isEmpty && !isSingle { throw ValidationError("--label goes with a single run.") }
+    }
+
     func measure() async throws -> Bool {
-        guard !suite && compare == nil && runs == 1 else { return try await measureSeveral() }
+        guard isSingle else { return try await measureSeveral() }
         let report = try await LoadBench(options: options).run()
         print(report.text)
         if let json { try ReportFile.write(report.json + "\n", to: json) }
