@@ -97,6 +97,13 @@ let package = Package(
                 "Replication", "Topology",
             ], path: "Tests/FuzzTargets", swiftSettings: settings),
 
+        .executableTarget(
+            name: "cost",
+            dependencies: [
+                "AMQP", "Broker", "LogStore", "PeerLink", "Primitives", "QueueClient", "QuorumQueue", "Replication",
+                "Topology", nioEmbedded, logging,
+            ], path: "Tests/CostDriver", exclude: ["baseline"], swiftSettings: settings),
+
         tests("AMQPTests", ["AMQP", "Primitives"]),
         tests("AMQPClientTests", ["AMQPClient", "AMQP", "Primitives", nioCore, nioPosix, nioEmbedded]),
         tests("BenchTests", ["Bench", "Primitives"]),
