@@ -20,14 +20,23 @@ public struct ComparisonRow: Sendable {
 
         /// In the order of a table's columns.
         static let all = [
-            Figure(name: "confirmed_per_s", title: "confirmed/s", digits: 0) { $0.confirmRate },
+            Figure(name: "confirmed_per_s", title: "confirmed/s", digits: 0) {
+                $0.options.declaresOnly ? nil : $0.confirmRate
+            },
             Figure(name: "drained_per_s", title: "drained/s", digits: 0) { $0.drainRate },
             latency("confirm_p50_ms", "confirm p50 ms", \.p50),
             latency("confirm_p99_ms", "p99 ms", \.p99),
             latency("confirm_p999_ms", "p99.9 ms", \.p999),
             Figure(name: "server_cpu_s_per_million", title: "CPU s/million", digits: 2) { $0.serverCPUPerMillion },
+            Figure(name: "idle_resident_mib", title: "resident MiB before", digits: 0) {
+                $0.idleResidentBytes.map { Double($0) / Double(1 << 20) }
+            },
             Figure(name: "server_resident_mib", title: "resident MiB", digits: 0) {
                 $0.serverResidentBytes.map { Double($0) / Double(1 << 20) }
+            },
+            Figure(name: "declare_ms", title: "ms a declaration", digits: 2, value: \.declareMilliseconds),
+            Figure(name: "resident_kib_per_queue", title: "KiB a queue and process", digits: 1) {
+                $0.residentBytesPerQueue.map { $0 / 1_024 }
             },
         ]
 
@@ -127,7 +136,7 @@ public struct ComparisonReport: Sendable {
         let most = rows.flatMap { row in row.reports.indices.compactMap { row.median(figure, of: $0) } }.max() ?? 1
         var shapes = SVG.text("confirmed messages a second", x: 20, y: 28, size: 16)
         var y = 48
-        for row in rows {
+        for row in rows where row.median(figure, of: 0) != nil {
             shapes += SVG.text(row.scenario.title, x: left - 10, y: y + 15, size: 12, anchor: "end")
             for broker in row.reports.indices {
                 let rate = row.median(figure, of: broker) ?? 0

@@ -76,6 +76,15 @@ private final class LoadRun: @unchecked Sendable {
     }
 
     func measure() async throws -> LoadReport {
+        let idle = ProcessUsage.total(options.processes)
+        guard options.processes.isEmpty || idle != nil else {
+            throw BenchError.setupFailed("no such process among \(options.processes)")
+        }
+        report.idleResidentBytes = idle?.residentBytes
+        if options.declaresOnly {
+            try await declare()
+            return report
+        }
         do {
             report.server = try await queueSet.declare(on: publisherLoop)
             if options.backlog == 0 { try await connectConsumers() }
@@ -83,12 +92,25 @@ private final class LoadRun: @unchecked Sendable {
         } catch let error as ClientError {
             throw BenchError.setupFailed("\(error)")
         }
-        guard options.processes.isEmpty || ProcessUsage.total(options.processes) != nil else {
-            throw BenchError.setupFailed("no such process among \(options.processes)")
-        }
         if options.backlog == 0 { try await drive() } else { try await fillAndDrain() }
         await judge()
         return report
+    }
+
+    /// How long after the last declaration memory is looked at, in seconds.
+    private static let settling = 30.0
+
+    private func declare() async throws {
+        let began = Instant.now()
+        report.server = try await queueSet.declareOneByOne(on: publisherLoop)
+        report.measured = Instant.now() - began
+        report.declareMilliseconds = report.measured.inMilliseconds / Double(queues.count)
+        guard let before = report.idleResidentBytes else { return }
+        try await pause(seconds: LoadRun.settling)
+        guard let after = ProcessUsage.total(options.processes) else { return }
+        report.serverResidentBytes = after.residentBytes
+        report.residentBytesPerQueue =
+            (Double(after.residentBytes) - Double(before)) / Double(queues.count * options.processes.count)
     }
 
     // MARK: Preparation

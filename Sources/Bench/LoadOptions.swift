@@ -32,6 +32,8 @@ public struct LoadOptions: Sendable {
     /// Messages that are published, and confirmed, before the first consumer comes; then these are drained, and the run
     /// ends. 0 is publishers and consumers at the same time, for `seconds`.
     public var backlog: UInt64 = 0
+    /// Only declares the queues, one after the other, and looks at the servers' memory before and half a minute later.
+    public var declaresOnly = false
     /// Measured seconds.
     public var seconds = 10.0
     /// Seconds before them, left out of rates, latencies and CPU; not out of the integrity counts.
@@ -48,11 +50,12 @@ public struct LoadOptions: Sendable {
 
     /// What the load is, in a line.
     var summary: String {
-        """
-        \(queues) queues, \(publishers) publishers, \(consumers) consumers, \(bodySize) octets, \
-        \(confirmWindow == 0 ? "no confirms" : "window \(confirmWindow)")\
-        \(rate > 0 ? ", \(rate.fixed(0))/s due" : "")\(backlog > 0 ? ", backlog \(backlog)" : "")
-        """
+        if declaresOnly { return "\(queues) queues declared one by one" }
+        return """
+            \(queues) queues, \(publishers) publishers, \(consumers) consumers, \(bodySize) octets, \
+            \(confirmWindow == 0 ? "no confirms" : "window \(confirmWindow)")\
+            \(rate > 0 ? ", \(rate.fixed(0))/s due" : "")\(backlog > 0 ? ", backlog \(backlog)" : "")
+            """
     }
 
     /// Checks the options.

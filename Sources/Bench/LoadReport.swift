@@ -16,6 +16,12 @@ public struct LoadReport: Sendable {
     public var deliverRate = 0.0
     /// Of a backlog: delivered and acknowledged per second, once it was complete.
     public var drainRate: Double?
+    /// Of queues declared one by one: milliseconds for each.
+    public var declareMilliseconds: Double?
+    /// Octets that each of them takes in a server process; nil without processes.
+    public var residentBytesPerQueue: Double?
+    /// Octets resident in the server processes before the run's first message; nil without processes.
+    public var idleResidentBytes: UInt64?
     /// Confirmed in each of its seconds; published, without confirms.
     public var confirmedPerSecond: [UInt64] = []
     /// Delivered in each of its seconds.
@@ -57,6 +63,13 @@ public struct LoadReport: Sendable {
     public var text: String {
         var lines: [String] = []
         lines.append(options.summary + (server.isEmpty ? "" : ", \(server)"))
+        if let declareMilliseconds {
+            var line = "declared in \(declareMilliseconds.fixed(2)) ms each"
+            if let residentBytesPerQueue {
+                line += ", resident \((residentBytesPerQueue / 1_024).fixed(1)) KiB for each in a process"
+            }
+            return (lines + [line]).joined(separator: "\n")
+        }
         lines.append(
             """
             confirmed \(confirmRate.fixed(0))/s, delivered \(deliverRate.fixed(0))/s, published \
@@ -97,12 +110,15 @@ public struct LoadReport: Sendable {
                     ("prefetch", .integer(UInt64(options.prefetch))),
                     ("ack_every", .integer(UInt64(options.acknowledgeEvery))), ("no_ack", .bool(options.noAck)),
                     ("persistent", .bool(options.isPersistent)), ("backlog", .integer(options.backlog)),
+                    ("declares_only", .bool(options.declaresOnly)),
                     ("seconds", .number(options.seconds)),
                     ("warmup", .number(options.warmup)),
                 ]
             ), ("measured_s", .number(measured.inSeconds)), ("published_per_s", .number(publishRate)),
             ("confirmed_per_s", .number(confirmRate)), ("delivered_per_s", .number(deliverRate)),
-            ("drained_per_s", optional(drainRate)),
+            ("drained_per_s", optional(drainRate)), ("declare_ms", optional(declareMilliseconds)),
+            ("resident_bytes_per_queue", optional(residentBytesPerQueue)),
+            ("idle_resident_bytes", idleResidentBytes.map { .integer($0) } ?? .null),
             ("per_second_confirmed", .array(confirmedPerSecond.map { .integer($0) })),
             ("per_second_delivered", .array(deliveredPerSecond.map { .integer($0) })),
             ("confirm_latency", confirmLatency.json), ("end_to_end_latency", deliveryLatency.json),

@@ -32,7 +32,7 @@ public struct LoadScenario: Sendable {
     }
 
     /// One queue and many, small and large windows and bodies, clients elsewhere than the leader, an open loop, a
-    /// backlog.
+    /// backlog, declarations.
     public static let suite = [
         LoadScenario("w1000", "1 queue, 1 publisher, 1 consumer, 1 KiB, window 1,000") { $0.confirmWindow = 1_000 },
         LoadScenario("w100", "the same, window 100") { $0.confirmWindow = 100 },
@@ -59,6 +59,10 @@ public struct LoadScenario: Sendable {
         LoadScenario("backlog", "publish 500,000, window 1,000; then drain") {
             $0.confirmWindow = 1_000
             $0.backlog = 500_000
+        },
+        LoadScenario("declare", "1,000 queues declared one by one; memory half a minute later") {
+            $0.queues = 1_000
+            $0.declaresOnly = true
         },
     ]
 }

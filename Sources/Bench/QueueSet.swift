@@ -24,6 +24,13 @@ struct QueueSet: Sendable {
         }
     }
 
+    /// Declares them one after the other at the first address.
+    ///
+    /// - Throws: `setupFailed`, `CancellationError`.
+    func declareOneByOne(on eventLoop: any EventLoop) async throws -> String {
+        try await QueueSet(names: names, addresses: [addresses[0]], type: type).declare(share: 0, on: eventLoop)
+    }
+
     /// Declares each of them whose turn it is at one address.
     private func declare(share index: Int, on eventLoop: any EventLoop) async throws -> String {
         let arguments: FieldTable = type.isEmpty ? [:] : ["x-queue-type": .string(type)]

@@ -11,7 +11,7 @@ struct BenchCommand: MeasuringCommand {
 
             With --compare the same load runs against another broker in turn, --runs times, and the table tells \
             medians and ratios. --suite runs a set of loads: one queue and ten, windows, sizes, clients on \
-            followers, an open loop, a backlog.
+            followers, an open loop, a backlog, declarations.
             """)
 
     @Option(
@@ -60,6 +60,9 @@ struct BenchCommand: MeasuringCommand {
 
     @Option(help: "Messages published before consumers come and drain them; 0 is both at the same time.")
     var backlog: UInt64 = 0
+
+    @Flag(help: "Only declares the queues, one after the other, and looks at memory half a minute later.")
+    var declareOnly = false
 
     @Option(help: "Measured seconds. (default: 10)")
     var seconds: Double?
@@ -148,6 +151,7 @@ struct BenchCommand: MeasuringCommand {
         options.acknowledgeEvery = ackEvery
         options.noAck = noAck
         options.backlog = backlog
+        options.declaresOnly = declareOnly
         if let seconds { options.seconds = seconds }
         options.warmup = warmup
         options.processes = processes
