@@ -169,6 +169,28 @@ import Testing
         #expect(try open(disk).group(7)?.entries == Array(locations[0..<2].joined()) + place)
     }
 
+    /// The segment in which the log went on is lost, and of the first frame behind it only the header came to the disk:
+    /// the log goes on elsewhere, with a frame of the same number.
+    @Test func whatIsTornBehindALostSegmentNeverComesBack() throws {
+        var log = try LogFixture()
+        try log.log.prepareSegments()
+        var index: UInt64 = 0
+        while log.log.activeSegment < 3 {
+            index += 1
+            try log.append([.entry(entry(index, size: 900))])
+        }
+        let disk = log.disk
+        disk.lose("segment-0000000002")
+        var bytes = disk.contents("segment-0000000003")
+        for place in 8_192 + 64..<bytes.count { bytes[place] = 0 }
+        disk.replace("segment-0000000003", with: bytes)
+
+        var next = try LogFixture(disk: disk)
+        #expect(!next.store.mayVote && next.store.report.tornBytes > 0)
+        let place = try next.append([.groupCreated(group: GroupID(77), Bytes("p")), .entry(entry(1, group: 77))])
+        #expect(try open(disk).group(77)?.entries == place)
+    }
+
     @Test func theRecoveredTailIsWrittenAndSyncedAgain() throws {
         var log = try LogFixture()
         try log.append([.entry(entry(1))])
