@@ -6,6 +6,7 @@ CLUSTER_DIR=${WARREN_CLUSTER_DIR:-$ROOT/.cluster}
 PORT_OFFSET=${WARREN_PORT_OFFSET:-0}
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
+[[ $PORT_OFFSET =~ ^(0|[1-9][0-9]{0,4})$ && $PORT_OFFSET -le 30000 ]] || die "WARREN_PORT_OFFSET takes a number up to 30000"
 
 # help_if_asked "$@": prints the comment block at the top of the calling script.
 help_if_asked() {

@@ -474,15 +474,20 @@ def attack(seed, inputs, rate, done, report):
         thread.join()
 
 
-def tidy():
-    """Deletes what mutated declarations left behind."""
+def declared():
+    """Queues and exchanges that are there."""
+    return {(kind, item["vhost"], item["name"]) for kind in ("queues", "exchanges") for item in management(1, kind)}
+
+
+def tidy(existing):
+    """Deletes what mutated declarations left behind; not what was there before."""
     client = Client(1).open()
     channel = 0
     for kind, class_id, tail in (("queues", 50, b"\0"), ("exchanges", 40, b"\0")):
         for item in management(1, kind):
-            name = item["name"].encode()
-            if kind == "exchanges" and (not name or name.startswith(b"amq.")):
+            if (kind, item["vhost"], item["name"]) in existing:
                 continue
+            name = item["name"].encode()
             # A channel each: one that is refused closes its channel only.
             channel += 1
             if channel > 2_000:
@@ -521,6 +526,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
 
     processes = pids()
+    existing = declared()
     manager = multiprocessing.Manager()
     report, latencies = manager.list(), manager.list()
     stop = multiprocessing.Event()
@@ -540,12 +546,12 @@ def main():
 
     # Once of everything, so that what is compared afterwards has seen it all.
     run(max(2_000, options.inputs // 5), options.seed + 1)
-    tidy()
+    tidy(existing)
     began_quiet = time.monotonic()
     before = lowest_resident(processes, options.quiet_for)
     ended_quiet = time.monotonic()
     count, began, ended, peak = run(options.inputs, options.seed)
-    left = tidy()
+    left = tidy(existing)
     after = lowest_resident(processes, 30, lambda low: all(low[node] <= before[node] * 1.05 for node in NODES))
     stop.set()
     observer.join(20)
