@@ -1,5 +1,5 @@
 /// A load: how many clients, what they send, for how long.
-public struct LoadOptions: Sendable {
+public struct LoadOptions: Hashable, Sendable {
     /// The nodes' AMQP addresses. Queue, publisher and consumer i use the i-th, round and round.
     public var addresses: [BrokerAddress]
     /// Where publishers connect, if elsewhere.

@@ -31,6 +31,9 @@ public struct LoadScenario: Sendable {
         return options
     }
 
+    /// The names of the suite's loads.
+    public static var names: String { suite.map(\.name).joined(separator: ", ") }
+
     /// One queue and many, small and large windows and bodies, clients elsewhere than the leader, an open loop, a
     /// backlog, declarations.
     public static let suite = [

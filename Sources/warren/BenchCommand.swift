@@ -78,7 +78,11 @@ struct BenchCommand: MeasuringCommand {
     @Flag(help: "A set of loads instead of the one that the options describe.")
     var suite = false
 
-    @Option(parsing: .upToNextOption, help: "Loads of the suite to run.")
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Loads of the suite to run: \(LoadScenario.names).",
+            valueName: "load"))
     var only: [String] = []
 
     @Option(help: ArgumentHelp("Another broker that the same runs against, in turn.", valueName: "url[,url…]"))
@@ -104,6 +108,9 @@ struct BenchCommand: MeasuringCommand {
     private var isSingle: Bool { !suite && compare == nil && runs == 1 }
 
     func validate() throws {
+        if suite && isDescribingLoad {
+            throw ValidationError("--suite has its own loads; of the options of a load it takes --seconds.")
+        }
         if !only.isEmpty && !suite { throw ValidationError("--only goes with --suite.") }
         if !comparedProcesses.isEmpty && compare == nil { throw ValidationError("--compare-pid goes with --compare.") }
         if svg != nil && isSingle { throw ValidationError("--svg goes with --suite, --compare or --runs.") }
@@ -121,7 +128,7 @@ struct BenchCommand: MeasuringCommand {
     private func measureSeveral() async throws -> Bool {
         let known = LoadScenario.suite
         for name in only where !known.contains(where: { $0.name == name }) {
-            throw BenchError.invalidOption("only: \(known.map(\.name).joined(separator: ", "))")
+            throw BenchError.invalidOption("--only: no load '\(name)'; the loads are \(LoadScenario.names)")
         }
         let scenarios = suite ? known.filter { only.isEmpty || only.contains($0.name) } : [LoadScenario(options)]
         let comparison = try LoadComparison(
@@ -133,6 +140,15 @@ struct BenchCommand: MeasuringCommand {
         if let json { try ReportFile.write(report.json + "\n", to: json) }
         if let svg { try ReportFile.write(report.svg, to: svg) }
         return report.isClean
+    }
+
+    /// An option differs from what it is when nothing is said.
+    private var isDescribingLoad: Bool {
+        var plain = LoadOptions(addresses: amqp.addresses)
+        plain.processes = processes
+        plain.label = label
+        if let seconds { plain.seconds = seconds }
+        return options != plain
     }
 
     private var options: LoadOptions {

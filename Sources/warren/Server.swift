@@ -49,7 +49,14 @@ struct Server: Service {
             view: view, host: configuration.management.host, port: configuration.management.port,
             logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await management.run() }
+            tasks.addTask {
+                do {
+                    try await management.run()
+                } catch {
+                    guard !Task.isCancelled && !Task.isShuttingDownGracefully else { return }
+                    failure.yield("cannot serve HTTP on \(configuration.management): \(error)")
+                }
+            }
             tasks.addTask {
                 for await reason in failures {
                     logger.critical("the node cannot go on: \(reason)")
