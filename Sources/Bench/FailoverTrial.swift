@@ -152,7 +152,11 @@ final class FailoverTrial: @unchecked Sendable {
         }.get()
         try await fault.settle()
         let recovered = try await wait(on: eventLoop, seconds: options.maximumOutage) { board.ledger.isRecovered }
-        if !recovered { report.problems.append("no recovery within \(options.maximumOutage.fixed(0)) s") }
+        if recovered {
+            try await awaitTakeover(watch, since: faultAt)
+        } else {
+            report.problems.append("no recovery within \(options.maximumOutage.fixed(0)) s")
+        }
         try await awaitLeaders(watch)
         try await pause(seconds: max(0, options.hold - (Instant.now() - faultAt).inSeconds))
         try await pause(seconds: options.tail)
@@ -161,6 +165,21 @@ final class FailoverTrial: @unchecked Sendable {
         try await restart()
         try await awaitWholeness()
         try await pause(seconds: options.afterRestart)
+    }
+
+    /// What is confirmed before the fault shows says nothing of the outage: another node must have led.
+    private func awaitTakeover(_ watch: EventWatch?, since faultAt: Instant) async throws {
+        guard let watch else { return }
+        let fault = WallClock().microseconds(at: faultAt)
+        while true {
+            let stages = try await watch.stages(of: queue, fault: fault)
+            if stages.committed != nil || stages.isIncomplete { return }
+            guard (Instant.now() - faultAt).inSeconds < options.maximumOutage else {
+                report.problems.append("no other node led the queue within \(options.maximumOutage.fixed(0)) s")
+                return
+            }
+            try await pause(seconds: 0.05)
+        }
     }
 
     /// Many queues take longer than the one that is measured.
