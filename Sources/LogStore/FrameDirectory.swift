@@ -4,7 +4,7 @@ import Primitives
 /// sequence numbers. Little-endian:
 ///
 ///      0  u8  kind
-///      1  u8  flags       bit 0: a relocated copy
+///      1  u8  flags       bit 0: a relocated copy; bit 1, snapshot current: it took the place of a log
 ///      2  u16 zero
 ///      4  u32 count       records of the run; 1 unless the kind is entries
 ///      8  u64 sequence    log sequence number of the first; a relocated copy keeps its number
@@ -19,6 +19,8 @@ import Primitives
 struct DirectoryItem: Sendable {
     var kind: RecordKind
     var isRelocated: Bool
+    /// See `SnapshotMark.replacesLog`.
+    var replacesLog: Bool
     var sequence: UInt64
     var group: GroupID
     var index: UInt64
@@ -65,7 +67,8 @@ struct DirectoryEncoder: ~Copyable {
         } else {
             single(
                 record.kind, sequence: record.sequence, group: record.group, index: record.index, term: record.term,
-                length: Int(record.length), checksum: record.checksum, isRelocated: true)
+                length: Int(record.length), checksum: record.checksum, isRelocated: true,
+                replacesLog: record.replacesLog)
         }
     }
 
@@ -96,19 +99,22 @@ struct DirectoryEncoder: ~Copyable {
     /// Adds any other record.
     mutating func single(
         _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64 = 0, term: Term = .zero,
-        length: Int = 0, checksum: UInt32 = 0, isRelocated: Bool = false
+        length: Int = 0, checksum: UInt32 = 0, isRelocated: Bool = false, replacesLog: Bool = false
     ) {
         runCount = 0
-        head(kind, sequence: sequence, group: group, index: index, term: term, isRelocated: isRelocated)
+        head(
+            kind, sequence: sequence, group: group, index: index, term: term, isRelocated: isRelocated,
+            replacesLog: replacesLog)
         writer.write(UInt32(length))
         writer.write(checksum)
     }
 
     private mutating func head(
-        _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64, term: Term, isRelocated: Bool
+        _ kind: RecordKind, sequence: UInt64, group: GroupID, index: UInt64, term: Term, isRelocated: Bool,
+        replacesLog: Bool = false
     ) {
         writer.write(kind.rawValue)
-        writer.write(UInt8(isRelocated ? 1 : 0))
+        writer.write(UInt8((isRelocated ? 1 : 0) | (replacesLog ? 2 : 0)))
         writer.write(UInt16(0))
         writer.write(UInt32(1))
         writer.write(sequence)
@@ -141,7 +147,9 @@ extension DirectoryItem {
     private init(decoding reader: inout ByteReader) throws(DecodingFailure) {
         guard let kind = RecordKind(rawValue: try reader.read()) else { throw .invalid("record kind") }
         self.kind = kind
-        isRelocated = try reader.read(UInt8.self) & 1 != 0
+        let flags: UInt8 = try reader.read()
+        isRelocated = flags & 1 != 0
+        replacesLog = flags & 2 != 0
         try reader.skip(2)
         let count = Int(try reader.read(UInt32.self))
         sequence = try reader.read()
@@ -151,7 +159,7 @@ extension DirectoryItem {
         guard count >= 1, kind == .entries || count == 1, count <= reader.remaining / DirectoryItem.recordSize else {
             throw .invalid("record count")
         }
-        guard max(index, sequence, term.rawValue) <= NumberBounds.counter else { throw .invalid("record number") }
+        guard max(index, sequence, term.rawValue) <= CounterBound.stored else { throw .invalid("record number") }
         records = []
         records.reserveCapacity(count)
         for _ in 0..<count {

@@ -94,9 +94,10 @@ struct FrameDraft: Sendable {
             control.chunkOffset = chunk.offset
             add(control, chunk.payload, &encoder)
         case .snapshotCurrent(let mark):
-            add(
-                ControlRecord(.snapshotCurrent, sequence, mark.group, index: mark.index.rawValue, term: mark.term),
-                [mark.payload], &encoder)
+            var control = ControlRecord(
+                .snapshotCurrent, sequence, mark.group, index: mark.index.rawValue, term: mark.term)
+            control.replacesLog = mark.replacesLog
+            add(control, [mark.payload], &encoder)
         }
     }
 
@@ -105,7 +106,8 @@ struct FrameDraft: Sendable {
         control.length = parts.reduce(0) { $0 + $1.count }
         encoder.single(
             control.kind, sequence: control.sequence, group: control.group, index: control.index, term: control.term,
-            length: control.length, checksum: parts.reduce(0) { CRC32C.checksum($1, seed: $0) })
+            length: control.length, checksum: parts.reduce(0) { CRC32C.checksum($1, seed: $0) },
+            replacesLog: control.replacesLog)
         controls.append(control)
         for part in parts { append(part) }
     }

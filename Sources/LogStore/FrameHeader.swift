@@ -106,7 +106,7 @@ extension FrameHeader {
             recordsLength: Int(buffer.littleEndian(UInt32.self, at: 52)),
             incarnation: Incarnation(buffer.littleEndian(UInt32.self, at: 56)))
         guard header.segment == segment.segment, header.generation == segment.generation, header.offset == offset,
-            1...NumberBounds.counter ~= header.number
+            1...CounterBound.stored ~= header.number
         else { return nil }
         return (header, checksum)
     }

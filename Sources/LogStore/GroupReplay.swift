@@ -14,25 +14,18 @@ struct GroupReplay {
     /// The highest index that any record has named, still there or not.
     private var highestIndex = LogIndex.zero
     private var snapshots = SnapshotReplay()
-    /// Where the last record cut the log, unless entries came since.
-    private var cut: LogIndex?
 
     mutating func apply(_ item: RecoveredItem) {
         switch item.item.kind {
         case .hardState: applyHardState(item)
         case .configuration: GroupReplay.take(item, over: &configuration)
         case .groupCreated: GroupReplay.take(item, over: &created)
-        case .truncate:
-            truncate(from: max(LogIndex(item.item.index), snapshots.highestMark.next))
-            cut = LogIndex(item.item.index)
-        case .entries:
-            applyEntries(item)
-            cut = nil
+        case .truncate: truncate(from: max(LogIndex(item.item.index), snapshots.highestMark.next))
+        case .entries: applyEntries(item)
         case .snapshotChunk: snapshots.addChunk(item)
         case .snapshotCurrent:
             highestIndex = max(highestIndex, LogIndex(item.item.index))
-            // A snapshot in the place of a log that contradicts it, or may, comes with the end of that log.
-            snapshots.addMark(item, replacesLog: cut == LogIndex(item.item.index).next)
+            snapshots.addMark(item)
         case .groupRemoved: break
         }
     }
@@ -148,10 +141,10 @@ struct GroupReplay {
         // A newer snapshot than the one that is whole: what it made dead may be gone. Where it took the place of the
         // log, what is still there is not what it covered, and may look like one log with what follows.
         if let unusable,
-            unusable.replacesLog || LogIndex(unusable.mark.item.index) > contents.entries.last?.index ?? base
+            unusable.item.replacesLog || LogIndex(unusable.item.index) > contents.entries.last?.index ?? base
         {
             contents.hasGap = true
-            contents.evidence = ControlRecord(unusable.mark)
+            contents.evidence = ControlRecord(unusable)
         }
         contents.damaged = (contents.retained + contents.entries).map(\.index).filter { damaged.contains($0) }
         return contents

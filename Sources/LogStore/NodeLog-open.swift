@@ -61,7 +61,7 @@ struct LogOpening<D: Disk> {
         if names.contains(StoreIdentity.fileName) {
             identity = try StoreIdentity.read(from: disk)
             try removeRetired()
-            guard identity.incarnation.rawValue < .max else { throw .identityDamaged }
+            guard identity.incarnation.rawValue < CounterBound.segment else { throw .identityDamaged }
             if identity.hasLostRecords || identity.lastSegment > numbers.last ?? 0 { scan.loseSegment() }
         } else {
             guard numbers.isEmpty else { throw .identityMissing }

@@ -17,6 +17,8 @@ public struct Relocation: Hashable, Sendable {
 /// One record and its place, as a segment's directories have it.
 struct PlacedRecord: Sendable {
     var kind: RecordKind
+    /// See `SnapshotMark.replacesLog`.
+    var replacesLog: Bool
     var sequence: UInt64
     var group: GroupID
     var index: UInt64
@@ -54,9 +56,9 @@ extension RecoveredItem {
         let record = item.records[position]
         let step = UInt64(position)
         return PlacedRecord(
-            kind: item.kind, sequence: item.sequence + step, group: item.group, index: item.index + step,
-            term: item.term, segment: segment, offset: offset == 0 ? 0 : offset + start, length: record.length,
-            checksum: record.checksum)
+            kind: item.kind, replacesLog: item.replacesLog, sequence: item.sequence + step, group: item.group,
+            index: item.index + step, term: item.term, segment: segment,
+            offset: offset == 0 ? 0 : offset + start, length: record.length, checksum: record.checksum)
     }
 
     /// Those records whose bytes are damaged.

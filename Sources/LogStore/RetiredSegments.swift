@@ -45,8 +45,8 @@ struct RetiredRange: Hashable, Sendable {
         lastFrame = try reader.read()
         lastChecksum = try reader.read()
         next = try reader.read()
-        guard first >= 1, first <= last, last < next, next <= NumberBounds.segment,
-            firstFrame >= 1, firstFrame <= lastFrame, lastFrame <= NumberBounds.counter
+        guard first >= 1, first <= last, last < next, next <= CounterBound.segment,
+            firstFrame >= 1, firstFrame <= lastFrame, lastFrame <= CounterBound.stored
         else { throw .invalid("retired range") }
     }
 }

@@ -62,7 +62,7 @@ extension SegmentFooter {
             let frames = try decodeFrames(footer)
             let isOrdered = zip(frames, frames.dropFirst()).allSatisfy { $0.number < $1.number }
             guard frames.count == place.count, frames.first?.number ?? 0 == place.firstNumber, isOrdered,
-                frames.last?.number ?? 0 <= NumberBounds.counter
+                frames.last?.number ?? 0 <= CounterBound.stored
             else { return nil }
             return frames
         } catch {

@@ -109,7 +109,7 @@ struct SegmentFooter: Sendable {
             count: Int(buffer.littleEndian(UInt32.self, at: 56)))
         guard buffer.littleEndian(UInt32.self, at: 12) == segment.segment,
             buffer.littleEndian(UInt32.self, at: 16) == segment.generation,
-            place.offset + place.length == fileLength - trailerSize, place.next <= NumberBounds.segment
+            place.offset + place.length == fileLength - trailerSize, place.next <= CounterBound.segment
         else { return nil }
         return place
     }

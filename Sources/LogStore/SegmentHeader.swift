@@ -123,7 +123,7 @@ enum SegmentName {
     /// The number in a finished segment's name.
     static func number(in name: String) -> UInt32? {
         guard name.hasPrefix(prefix), let number = UInt32(name.dropFirst(prefix.count)),
-            1...NumberBounds.segment ~= number,
+            1...CounterBound.segment ~= number,
             SegmentName.name(of: number) == name
         else { return nil }
         return number

@@ -56,14 +56,21 @@ public struct SnapshotMark: Sendable {
     public var byteCount: Int
     /// The entries up to `index` that are still needed: ascending, disjoint, within 1 ... `index`.
     public var live: [ClosedRange<LogIndex>]
+    /// The log that was there up to `index` contradicts it, or may: should the snapshot be lost, what is left of that
+    /// log says nothing. Not in the record's bytes but in the frame's directory, which the next frame repeats.
+    public var replacesLog: Bool
 
     /// The mark of a snapshot of `byteCount` bytes.
-    public init(group: GroupID, index: LogIndex, term: Term, byteCount: Int, live: [ClosedRange<LogIndex>]) {
+    public init(
+        group: GroupID, index: LogIndex, term: Term, byteCount: Int, live: [ClosedRange<LogIndex>],
+        replacesLog: Bool = false
+    ) {
         self.group = group
         self.index = index
         self.term = term
         self.byteCount = byteCount
         self.live = live
+        self.replacesLog = replacesLog
     }
 
     /// The record's bytes: u64 length of the snapshot, varint count of ranges, then for each range the distance of its

@@ -11,14 +11,11 @@ struct FoundSnapshot {
 struct SnapshotReplay {
     private var marks: [RecoveredItem] = []
     private var chunks: [RecoveredItem] = []
-    /// The sequence numbers of marks that put a snapshot in the place of a log.
-    private var replacing: Set<UInt64> = []
     /// The highest index of a mark met so far.
     private(set) var highestMark = LogIndex.zero
 
-    mutating func addMark(_ item: RecoveredItem, replacesLog: Bool) {
+    mutating func addMark(_ item: RecoveredItem) {
         SnapshotReplay.add(item, to: &marks)
-        if replacesLog { replacing.insert(item.item.sequence) }
         highestMark = max(highestMark, LogIndex(item.item.index))
     }
 
@@ -33,23 +30,15 @@ struct SnapshotReplay {
         }
     }
 
-    /// A snapshot of which something is damaged.
-    struct Unusable {
-        var mark: RecoveredItem
-        /// It took the place of a log that may have been another below its index.
-        var replacesLog: Bool
-    }
-
     /// The newest snapshot of which everything is intact, and of the marks behind its index the highest, one that
     /// replaced a log before others. That one may be older: a replica that lost a snapshot, and begins anew, takes
     /// others at lower indices.
-    func current(payload: (RecoveredItem) -> Bytes?) -> (snapshot: FoundSnapshot?, unusable: Unusable?) {
+    func current(payload: (RecoveredItem) -> Bytes?) -> (snapshot: FoundSnapshot?, unusable: RecoveredItem?) {
         var snapshot: FoundSnapshot?
         for mark in marks.reversed() where snapshot == nil { snapshot = whole(mark, payload: payload) }
         let index = snapshot?.recovered.index.rawValue ?? 0
         let unusable = marks.filter { $0.item.index > index }
-            .map { Unusable(mark: $0, replacesLog: replacing.contains($0.item.sequence)) }
-            .max { ($0.replacesLog ? 1 : 0, $0.mark.item.index) < ($1.replacesLog ? 1 : 0, $1.mark.item.index) }
+            .max { ($0.item.replacesLog ? 1 : 0, $0.item.index) < ($1.item.replacesLog ? 1 : 0, $1.item.index) }
         return (snapshot, unusable)
     }
 

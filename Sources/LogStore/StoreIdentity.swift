@@ -130,7 +130,7 @@ struct StoreIdentity: Hashable, Sendable {
             high: buffer.littleEndian(UInt64.self, at: 16), low: buffer.littleEndian(UInt64.self, at: 24))
         lastSegment = buffer.littleEndian(UInt32.self, at: 32)
         hasLostRecords = buffer.littleEndian(UInt32.self, at: 36) & 1 != 0
-        guard max(incarnation.rawValue, lastSegment) <= NumberBounds.segment else { return nil }
+        guard max(incarnation.rawValue, lastSegment) <= CounterBound.segment else { return nil }
     }
 
     init(storeID: StoreID, incarnation: Incarnation, lastSegment: UInt32) {

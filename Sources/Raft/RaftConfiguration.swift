@@ -83,7 +83,7 @@ public enum RaftLimits {
     public static let pendingReads = 4_096
     /// The highest term, index or read context that a message may name, so that arithmetic on a peer's numbers never
     /// overflows.
-    public static let highestNumber: UInt64 = 1 << 62
+    public static let highestNumber = CounterBound.received
     /// The largest entry count that a decoded append may state: room for later versions, and far from overflow.
     public static let decodedEntries: UInt64 = 65_536
 }

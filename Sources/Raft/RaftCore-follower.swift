@@ -83,6 +83,7 @@ extension RaftCore {
         }
         verified = max(verified, last)
         if let limit = doubtfulAfter { setDoubt(after: max(limit, last)) }
+        leaderCommit = message.commit
         let newCommit = min(message.commit, bug == .commitsUnverified ? log.lastIndex : verified)
         if newCommit > commit {
             commit = newCommit

@@ -142,6 +142,7 @@ extension RaftCore {
         adoptConfiguration(into: &ready)
         // Committed, so whoever leads in the current term has it too.
         verified = max(verified, index)
+        leaderCommit = max(leaderCommit, index)
         commit = index
         ready.commit = index
         ready.snapshotInstalled = index

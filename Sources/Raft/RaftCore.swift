@@ -61,6 +61,8 @@ public struct RaftCore: Sendable {
 
     /// Follower: the last index known to match the log of the leader of this term.
     var verified: LogIndex
+    /// Follower: the commit index as the leader of this term last told it.
+    var leaderCommit = LogIndex.zero
     /// Follower: the last index acknowledged to the leader of this term; nil until it was answered, and after a link
     /// reset.
     var acknowledged: LogIndex?
@@ -139,7 +141,12 @@ public struct RaftCore: Sendable {
     package var mayVoteNow: Bool { mayVote }
 
     /// Whether the leader of this term has shown this follower all that is committed in its log, and nothing else.
-    package var hasAllCommitted: Bool { role == .follower && acknowledged != nil && verified == commit }
+    package var hasAllCommitted: Bool {
+        role == .follower && acknowledged != nil && verified == commit && leaderCommit == commit
+    }
+
+    /// Whether nothing but its vote and its membership keeps this replica from leading.
+    package var mayLeadNow: Bool { mayLead }
 
     /// Whether this leader has entries that are not committed.
     public var hasUncommitted: Bool { role == .leader && commit < log.lastIndex }
@@ -312,6 +319,7 @@ extension RaftCore {
         ready.hardState = hardState
         enteredIndex = ready.persist.map { $0.lowerBound - 1 } ?? log.lastIndex
         verified = commit
+        leaderCommit = .zero
         acknowledged = nil
     }
 

@@ -32,7 +32,7 @@ extension Shard {
         // the log behind it is not whole, a commit has to come first.
         if doubt.through <= restored.snapshotIndex && restored.mayVote { doubt = .none }
         // That terms fall is what an interrupted transfer may leave; they are no sign of anything else then.
-        let isInOrder = restored.mayVote || (noted != .none && recovered?.mayVoteOnceWhole ?? false)
+        let isInOrder = restored.mayVote || (doubt != .none && recovered?.mayVoteOnceWhole ?? false)
         if doubt.lostThrough > .zero { restored.mayVote = false }
         restored.isJoined = doubt == .none
         let log = TermLog(restored)

@@ -89,7 +89,7 @@ extension Shard {
         replica.damaged.insert(location.index, location.term)
         // Who cannot apply its own log must not lead: it would never serve.
         if location.index > replica.applied && !replica.peers.isEmpty {
-            if replica.raft.canCampaign { replica.waitsForRepair = true }
+            if replica.raft.mayLeadNow { replica.waitsForRepair = true }
             replica.raft.forbidLeading()
             if replica.isLeader { step(replica) { $0.quorumLost(into: &$1) } }
         }

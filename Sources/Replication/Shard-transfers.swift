@@ -216,10 +216,12 @@ extension Shard {
             last = entry.index
             writing[entry.index] = entry.term
         }
-        if !entries.isEmpty && replica.doubt.transferredThrough < name.index {
-            replica.doubt.transferredThrough = name.index
+        if !entries.isEmpty {
             replica.doubtTerm = replica.raft.term
-            writeNote(replica)
+            if replica.doubt.transferredThrough < name.index {
+                replica.doubt.transferredThrough = name.index
+                writeNote(replica)
+            }
         }
         replica.incomingSnapshot?.writing = (through, writing)
         for entry in entries { output.records.append(.entry(entry)) }
@@ -277,7 +279,9 @@ extension Shard {
         writeSnapshot(
             SnapshotMark(
                 group: replica.group, index: name.index, term: name.term, byteCount: bytes.count,
-                live: Shard.ranges(live.map(\.index))), bytes)
+                live: Shard.ranges(live.map(\.index)),
+                // The transfer may have put entries over contradicting ones, and made them look like one log.
+                replacesLog: !keepsSuffix || replica.doubt != .none), bytes)
         guard replica.raft.bug != .installsBeforeDurable else { return installDurable(replica) }
         barriers.add(.installation(replica.group))
     }

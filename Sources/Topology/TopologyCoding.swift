@@ -16,8 +16,6 @@ enum TopologyLimit {
     static let members = 31
     /// Tags of a user.
     static let tags = 64
-    /// Indexes and generations, which only count up: far from where an addition overflows.
-    static let counter: UInt64 = 1 << 56
 }
 
 extension ByteWriter {

@@ -69,7 +69,7 @@ extension TopologyState {
         lastID = try reader.read()
         generation = try reader.read()
         accessGeneration = try reader.read()
-        guard max(lastApplied.rawValue, lastID, generation, accessGeneration) <= TopologyLimit.counter else {
+        guard max(lastApplied.rawValue, lastID, generation, accessGeneration) <= CounterBound.stored else {
             throw .invalid("snapshot counter")
         }
         isBootstrapped = try reader.readFlag()

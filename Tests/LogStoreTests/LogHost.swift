@@ -174,7 +174,8 @@ struct LogHost {
     }
 
     static func snapshotRecords(
-        _ id: UInt64, at index: UInt64, term: UInt64, bytes: [UInt8], chunk: Int, live: [ClosedRange<LogIndex>]
+        _ id: UInt64, at index: UInt64, term: UInt64, bytes: [UInt8], chunk: Int, live: [ClosedRange<LogIndex>],
+        replacesLog: Bool = false
     ) -> [LogRecord] {
         var records: [LogRecord] = []
         for offset in stride(from: 0, to: bytes.count, by: chunk) {
@@ -185,7 +186,8 @@ struct LogHost {
                         group: GroupID(id), index: LogIndex(index), term: Term(term), offset: offset, bytes: part)))
         }
         let mark = SnapshotMark(
-            group: GroupID(id), index: LogIndex(index), term: Term(term), byteCount: bytes.count, live: live)
+            group: GroupID(id), index: LogIndex(index), term: Term(term), byteCount: bytes.count, live: live,
+            replacesLog: replacesLog)
         return records + [.snapshotCurrent(mark)]
     }
 

@@ -11,24 +11,31 @@ import Testing
     }
 
     private func snapshot(
-        at index: UInt64, bytes: [UInt8] = Array(0..<100), chunk: Int = 30, live: [ClosedRange<UInt64>] = []
+        at index: UInt64, bytes: [UInt8] = Array(0..<100), chunk: Int = 30, live: [ClosedRange<UInt64>] = [],
+        replacesLog: Bool = false
     ) -> [LogRecord] {
         LogHost.snapshotRecords(
             7, at: index, term: 1, bytes: bytes, chunk: chunk,
-            live: live.map { LogIndex($0.lowerBound)...LogIndex($0.upperBound) })
+            live: live.map { LogIndex($0.lowerBound)...LogIndex($0.upperBound) }, replacesLog: replacesLog)
     }
 
     private func recovered(_ log: LogFixture) throws -> RecoveredGroup {
         try #require(try LogFixture(disk: log.disk).store.group(7))
     }
 
-    /// Flips a bit of the last chunk that holds 10 ..< 29.
+    /// Flips a bit of the last chunk in each segment that holds 10 ..< 29.
     private func damageChunk(_ log: LogFixture) throws {
-        var bytes = log.disk.contents(firstSegment)
         let pattern = [UInt8](10..<29)
-        let place = try #require(bytes.indices.dropLast(19).last { Array(bytes[$0..<$0 + 19]) == pattern })
-        bytes[place] ^= 1
-        log.disk.replace(firstSegment, with: bytes)
+        var count = 0
+        for name in try log.disk.list() where name.hasPrefix("segment-") {
+            var bytes = log.disk.contents(name)
+            let place = bytes.indices.dropLast(19).last { Array(bytes[$0..<$0 + 19]) == pattern }
+            guard let place else { continue }
+            bytes[place] ^= 1
+            log.disk.replace(name, with: bytes)
+            count += 1
+        }
+        #expect(count > 0)
     }
 
     private func numbers(_ locations: [EntryLocation]) -> [UInt64] { locations.map(\.index.rawValue) }
@@ -193,7 +200,7 @@ import Testing
         var log = try LogFixture()
         try log.append(entries(1...12))
         let truncation = LogRecord.truncate(group: SnapshotReplayTests.group, from: LogIndex(10))
-        try log.append([truncation] + snapshot(at: 9, bytes: Array(10..<29)))
+        try log.append([truncation] + snapshot(at: 9, bytes: Array(10..<29), replacesLog: true))
         try log.append(entries(10...14, term: 2))
         try log.attest()
         #expect(try recovered(log).mayLead && numbers(try recovered(log).entries) == Array(10...14))
@@ -201,5 +208,72 @@ import Testing
         let group = try recovered(log)
         #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
         #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))
+    }
+
+    /// A transfer put its entries over the end of another branch, with which they look like one log; the snapshot that
+    /// followed found its last entry there and cut nothing.
+    @Test func aDamagedSnapshotOverAnotherBranchCostsVoteAndLead() throws {
+        var log = try LogFixture()
+        try log.append(entries(1...9))
+        try log.append(entries(6...9, term: 2))
+        try log.append(snapshot(at: 9, bytes: Array(10..<29), live: [6...9], replacesLog: true))
+        try log.append(entries(10...14, term: 2))
+        try log.attest()
+        #expect(try recovered(log).mayLead)
+        try damageChunk(log)
+        let group = try recovered(log)
+        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))
+    }
+
+    /// A replica whose doubt is settled cuts behind the end of its log; its own snapshot there replaces nothing.
+    @Test func aDamagedSnapshotAtTheEndOfALogThatWasCutThereCostsNothing() throws {
+        var log = try LogFixture()
+        try log.append(entries(1...9))
+        try log.append([.truncate(group: SnapshotReplayTests.group, from: LogIndex(10))])
+        try log.append(snapshot(at: 9, bytes: Array(10..<29)))
+        try log.append(entries(10...14, term: 2))
+        try log.attest()
+        try damageChunk(log)
+        let group = try recovered(log)
+        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        #expect(group.mayVote && group.mayLead)
+    }
+
+    /// Reclamation copies the mark to another segment.
+    @Test func aCopiedMarkStillSaysThatItReplacedALog() throws {
+        var log = try LogFixture()
+        var dead: [EntryLocation] = []
+        func fill(_ range: ClosedRange<UInt64>) throws {
+            for index in range {
+                try log.log.prepareSegments()
+                dead += try log.append([.entry(entry(index, group: 8, size: 900))])
+            }
+        }
+        try log.append([.groupCreated(group: GroupID(8), Bytes("p"))])
+        // One that is needed among many that are not, in segment after segment.
+        for index in 1...9 as ClosedRange<UInt64> {
+            try log.append(entries(index...index))
+            try fill(index * 20...index * 20 + 19)
+        }
+        try log.append(snapshot(at: 9, bytes: Array(10..<29), live: [1...9], replacesLog: true))
+        let marked = log.log.activeSegment
+        try fill(200...260)
+        try log.append([.groupRemoved(group: GroupID(8), at: LogIndex(260))])
+        log.log.release(dead.map { SegmentRelease($0) })
+        for _ in 0..<1_000 {
+            let progress = try log.log.reclaimStep { $0.map { $0.group == SnapshotReplayTests.group } }
+            try log.flush()
+            log.log.release(log.log.takeRelocations().map { SegmentRelease($0.from) })
+            if progress == .idle { break }
+        }
+        #expect(log.log.takeRetiredSegments().contains(marked))
+        try log.append(entries(10...14, term: 2))
+        try log.attest()
+        #expect(try recovered(log).mayLead)
+        try damageChunk(log)
+        let group = try recovered(log)
+        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        #expect(!group.mayVote && !group.mayLead)
     }
 }

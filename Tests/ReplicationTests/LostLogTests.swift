@@ -291,4 +291,36 @@ import Topology
         nodes.advance(milliseconds: 500)
         #expect(nodes.topology(of: 3)?.mayVote == true)
     }
+
+    /// The same where the transfer's entries have terms that may follow: the log seems whole, the snapshot finds its
+    /// last entry there, and yet what lies below may be another branch.
+    @Test func aSnapshotOverALogInDoubtIsMarked() throws {
+        func installed(over found: RecoveredGroup) throws -> SnapshotMark {
+            let nodes = ToyNodes(ToyNodes.snapshotsOften, groups: [NodeID(3): [found]])
+            nodes.cut(NodeID(3))
+            nodes.found()
+            nodes.advance(milliseconds: 200)
+            propose(1, nodes)
+            comeAndGo(nodes)
+            nodes.heal(NodeID(3))
+            nodes.advance(milliseconds: 1_000)
+            let marks = (nodes.records[NodeID(3)] ?? []).compactMap { record -> SnapshotMark? in
+                guard case .snapshotCurrent(let mark) = record, mark.group == .topology else { return nil }
+                return mark
+            }
+            return try #require(marks.first)
+        }
+        let first = try installed(over: group(note: nil, mayVote: true))
+        #expect(first.replacesLog)
+        var found = group(
+            note: ReplicaNote(LogDoubt(transferredThrough: first.index)).encoded(), mayVote: true)
+        found.term = first.term
+        found.entries = (1...first.index.rawValue).map { index in
+            EntryLocation(
+                group: .topology, index: LogIndex(index), term: first.term, segment: 1, offset: 0, length: 100,
+                checksum: 0)
+        }
+        let second = try installed(over: found)
+        #expect(second.index == first.index && second.term == first.term && second.replacesLog)
+    }
 }
