@@ -6,8 +6,13 @@ let strictness: [SwiftSetting] = Context.environment["CI"] == nil ? [] : [.treat
 /// `Tests/fuzz` names libFuzzer's archive; everything of ours is then instrumented for it.
 let fuzzer = Context.environment["WARREN_FUZZER"]
 let instrumentation: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer"])]
+/// Looking at every access to an object's properties whether another is under way costs a message a third of its
+/// instructions. The sanitizers' builds look, and run the same tests.
+let exclusivity: [SwiftSetting] =
+    Context.environment["WARREN_CHECK_ACCESSES"] == nil
+    ? [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))] : []
 let settings: [SwiftSetting] =
-    strictness + instrumentation + [
+    strictness + instrumentation + exclusivity + [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
