@@ -21,11 +21,6 @@ extension Shard {
             // The disk may hold entries that a later start would take for the continuation of the log.
             output.records.append(.truncate(group: replica.group, from: replica.raft.lastIndex.next))
         }
-        if replica.doubt.lostThrough > .zero {
-            // What is left of a lost snapshot says at every start that something is lost, until there is another.
-            replica.needsSnapshot = true
-            activate(replica)
-        }
         replica.doubt = .none
         writeNote(replica)
         guard replica.waitsForCertainty else { return }
