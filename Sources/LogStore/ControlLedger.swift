@@ -8,8 +8,6 @@ struct ControlRecord: Sendable {
     var index: UInt64
     var term: Term
     var length: Int
-    /// See `SnapshotMark.replacesLog`.
-    var replacesLog = false
     /// Of a snapshot chunk: where its bytes begin in the snapshot.
     var chunkOffset = 0
     /// Where its newest copy stands; 0 while it is not durable.

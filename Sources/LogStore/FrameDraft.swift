@@ -94,20 +94,21 @@ struct FrameDraft: Sendable {
             control.chunkOffset = chunk.offset
             add(control, chunk.payload, &encoder)
         case .snapshotCurrent(let mark):
-            var control = ControlRecord(
-                .snapshotCurrent, sequence, mark.group, index: mark.index.rawValue, term: mark.term)
-            control.replacesLog = mark.replacesLog
-            add(control, [mark.payload], &encoder)
+            add(
+                ControlRecord(.snapshotCurrent, sequence, mark.group, index: mark.index.rawValue, term: mark.term),
+                [mark.payload], &encoder, replacesLog: mark.replacesLog)
         }
     }
 
-    private mutating func add(_ control: ControlRecord, _ parts: [Bytes], _ encoder: inout DirectoryEncoder) {
+    private mutating func add(
+        _ control: ControlRecord, _ parts: [Bytes], _ encoder: inout DirectoryEncoder, replacesLog: Bool = false
+    ) {
         var control = control
         control.length = parts.reduce(0) { $0 + $1.count }
         encoder.single(
             control.kind, sequence: control.sequence, group: control.group, index: control.index, term: control.term,
             length: control.length, checksum: parts.reduce(0) { CRC32C.checksum($1, seed: $0) },
-            replacesLog: control.replacesLog)
+            replacesLog: replacesLog)
         controls.append(control)
         for part in parts { append(part) }
     }

@@ -40,7 +40,7 @@ final class CostCluster {
                 lastTick = now
                 for node in nodes { node.tick() }
             }
-            for node in nodes { _ = try node.turn() }
+            for node in nodes { try node.turn() }
         }
         throw CostFailure("waited in vain for \(what)")
     }

@@ -69,9 +69,9 @@ final class CostNode {
     /// Something came by another way; the next turn looks at it.
     func wake() { needsFlush = true }
 
-    /// Takes what has come and does all that follows from it; false when there was nothing.
-    func turn() throws -> Bool {
-        guard needsFlush || !inbox.isEmpty || !durable.isEmpty || !reads.isEmpty || !work.isEmpty else { return false }
+    /// Takes what has come and does all that follows from it.
+    func turn() throws {
+        guard needsFlush || !inbox.isEmpty || !durable.isEmpty || !reads.isEmpty || !work.isEmpty else { return }
         try receive()
         for request in reads.take() { try complete(request) }
         for work in work.take() { shard.snapshotWorked(work.id, work.run(), now: cluster.now) }
@@ -88,7 +88,6 @@ final class CostNode {
         }
         try writeLog()
         if shard.hasPostponedWork { needsFlush = true }
-        return true
     }
 
     /// Lets time pass.

@@ -38,6 +38,18 @@ import Testing
         #expect(count > 0)
     }
 
+    /// The log goes on behind a snapshot at 9 that holds 10 ..< 29, and then this is damaged.
+    private func losingItsSnapshot(_ log: inout LogFixture) throws -> RecoveredGroup {
+        try log.append(entries(10...14, term: 2))
+        try log.attest()
+        let whole = try recovered(log)
+        #expect(whole.snapshot != nil && whole.mayLead && numbers(whole.entries) == Array(10...14))
+        try damageChunk(log)
+        let group = try recovered(log)
+        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        return group
+    }
+
     private func numbers(_ locations: [EntryLocation]) -> [UInt64] { locations.map(\.index.rawValue) }
 
     @Test func aSnapshotDropsWhatIsNotLive() throws {
@@ -201,12 +213,7 @@ import Testing
         try log.append(entries(1...12))
         let truncation = LogRecord.truncate(group: SnapshotReplayTests.group, from: LogIndex(10))
         try log.append([truncation] + snapshot(at: 9, bytes: Array(10..<29), replacesLog: true))
-        try log.append(entries(10...14, term: 2))
-        try log.attest()
-        #expect(try recovered(log).mayLead && numbers(try recovered(log).entries) == Array(10...14))
-        try damageChunk(log)
-        let group = try recovered(log)
-        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        let group = try losingItsSnapshot(&log)
         #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))
     }
 
@@ -217,12 +224,7 @@ import Testing
         try log.append(entries(1...9))
         try log.append(entries(6...9, term: 2))
         try log.append(snapshot(at: 9, bytes: Array(10..<29), live: [6...9], replacesLog: true))
-        try log.append(entries(10...14, term: 2))
-        try log.attest()
-        #expect(try recovered(log).mayLead)
-        try damageChunk(log)
-        let group = try recovered(log)
-        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        let group = try losingItsSnapshot(&log)
         #expect(!group.mayVote && !group.mayLead && group.lostThrough == LogIndex(14))
     }
 
@@ -232,11 +234,7 @@ import Testing
         try log.append(entries(1...9))
         try log.append([.truncate(group: SnapshotReplayTests.group, from: LogIndex(10))])
         try log.append(snapshot(at: 9, bytes: Array(10..<29)))
-        try log.append(entries(10...14, term: 2))
-        try log.attest()
-        try damageChunk(log)
-        let group = try recovered(log)
-        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        let group = try losingItsSnapshot(&log)
         #expect(group.mayVote && group.mayLead)
     }
 
@@ -268,12 +266,7 @@ import Testing
             if progress == .idle { break }
         }
         #expect(log.log.takeRetiredSegments().contains(marked))
-        try log.append(entries(10...14, term: 2))
-        try log.attest()
-        #expect(try recovered(log).mayLead)
-        try damageChunk(log)
-        let group = try recovered(log)
-        #expect(group.snapshot == nil && numbers(group.entries) == Array(1...14))
+        let group = try losingItsSnapshot(&log)
         #expect(!group.mayVote && !group.mayLead)
     }
 }
