@@ -160,6 +160,8 @@ extension DirectoryItem {
             throw .invalid("record count")
         }
         guard max(index, sequence, term.rawValue) <= CounterBound.stored else { throw .invalid("record number") }
+        // A vote is a node's, in a term.
+        guard kind != .hardState || index == 0 || (index <= UInt16.max && term > .zero) else { throw .invalid("vote") }
         records = []
         records.reserveCapacity(count)
         for _ in 0..<count {
