@@ -42,7 +42,7 @@ final class Replica {
     /// Leader only: index of the no-op of the current term; the machine is up to date once it is applied.
     var noop = LogIndex.zero
     /// Leader only: appends whose entries are being read from disk, per follower, in order.
-    var waitingAppends: [NodeID: Ring<AppendOrder>] = [:]
+    var waitingAppends = NodeMap<Ring<AppendOrder>>()
     /// What was read from disk for a purpose, and what is being read.
     var windows: [ReadPurpose: ReadWindow] = [:]
 
@@ -92,7 +92,7 @@ final class Replica {
     var knownLeader: NodeID?
     var knownTerm = Term.zero
     /// Leader only: when a follower was last sent something it did not answer.
-    var heard: [NodeID: Instant] = [:]
+    var heard = NodeMap<Instant>()
 
     /// What recovery found is not all applied yet.
     var isCatchingUp = false

@@ -122,7 +122,9 @@ extension Shard {
             return
         }
         guard let rest = sendAvailable(order, of: replica) else { return }
-        replica.waitingAppends[order.to, default: Ring()].append(rest)
+        var waiting = Ring<AppendOrder>()
+        waiting.append(rest)
+        replica.waitingAppends[order.to] = waiting
         goOn(with: rest, of: replica)
     }
 

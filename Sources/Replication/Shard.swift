@@ -27,14 +27,14 @@ public final class Shard {
     var replicas: [GroupID: Replica] = [:]
     /// The groups in order: whatever walks over all replicas walks over this, for the same order everywhere.
     var groups: [GroupID] = []
-    var peers: [NodeID: PeerState] = [:]
+    var peers = NodeMap<PeerState>()
     /// All other configured nodes, in order.
     let peerNodes: [NodeID]
 
     var random: SeededRandom
     var ready = RaftReady()
     var output = ShardOutput()
-    var outboxes: [NodeID: OutboxBox] = [:]
+    var outboxes = NodeMap<OutboxBox>()
     var cache: EntryCacheBudget
     var effects: [QueueEffect] = []
     /// Groups that took a suspected node for their leader during a step.
