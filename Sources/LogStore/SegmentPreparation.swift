@@ -36,8 +36,10 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         case final
     }
 
-    /// Bytes a step writes.
-    public static var stepSize: Int { 1 << 20 }
+    /// Bytes a step writes when nothing else is said.
+    public static var stepSize: Int { PreparationPace.largestStep }
+    /// Bytes of the zeros that are written again and again.
+    private static var zerosSize: Int { 128 << 10 }
     /// Bytes at the beginning of a recycled file that are zero behind the header: an unused segment is known by them.
     static var clearedSize: Int { 64 << 10 }
 
@@ -47,8 +49,9 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         self.size = SegmentPreparation.fileSize(size)
         self.spare = spare
         place = spare == nil ? .temporary : .spare
-        var writer = ByteWriter(capacity: min(SegmentPreparation.stepSize, self.size))
-        writer.writeZeros(min(SegmentPreparation.stepSize, self.size))
+        let count = min(SegmentPreparation.zerosSize, self.size)
+        var writer = ByteWriter(capacity: count)
+        writer.writeZeros(count)
         zeros = writer.take()
     }
 
@@ -59,7 +62,8 @@ public struct SegmentPreparation<D: Disk>: Sendable {
     private var temporaryName: String { name + SegmentName.temporarySuffix }
 
     /// Does one step; returns the segment after the last one.
-    public mutating func step() throws(DiskFailure) -> PreparedSegment<D.File>? {
+    /// - Parameter bytes: most bytes that it fills.
+    public mutating func step(_ bytes: Int = stepSize) throws(DiskFailure) -> PreparedSegment<D.File>? {
         if let spare { return try recycle(spare) }
         let file: D.File
         if let open = self.file {
@@ -71,15 +75,21 @@ public struct SegmentPreparation<D: Disk>: Sendable {
             try disk.write(file, at: 0, [header.encode()])
             written = SegmentHeader.size
         }
-        let count = min(zeros.count, size - written)
+        let count = min(bytes, size - written)
         if count > 0 {
-            try disk.write(file, at: written, [zeros[0..<count]])
+            try disk.write(file, at: written, zeros(count))
             written += count
         }
         // Step by step, so that the device's queue stays short for the log's own syncs.
         try sync(file)
         guard written == size else { return nil }
         return try finish(file)
+    }
+
+    private func zeros(_ count: Int) -> [Bytes] {
+        var parts = Array(repeating: zeros, count: count / zeros.count)
+        if count % zeros.count > 0 { parts.append(zeros[0..<(count % zeros.count)]) }
+        return parts
     }
 
     /// The old name goes first: a crash leaves a temporary file or one that is listed as retired, and both are removed.

@@ -4,7 +4,7 @@ public import Primitives
 ///
 /// An idle log syncs at once. When syncs come so fast that they and the wake-ups behind them, not the bytes, are the
 /// cost, a short wait makes fewer and larger ones: for 128 KiB, or a quarter of what a commit took recently, at most
-/// 300 µs.
+/// 300 µs. Where submissions come one by one, each behind the completion of the one before, nothing would come of it.
 public struct SyncPacer: Sendable {
     /// Mean interval between syncs under which the log counts as busy: about 1,500 a second.
     public static let busyInterval = Interval.microseconds(667)
@@ -12,12 +12,15 @@ public struct SyncPacer: Sendable {
     public static let enoughBytes = 128 << 10
     /// No wait is longer.
     public static let longestWait = Interval.microseconds(300)
+    /// Mean submissions of a round, in 256ths, from which on more are to be expected while the log waits.
+    static let enoughSubmissions = 320
 
     // Means over about 16 syncs. A gap counts as 11 ms at most, which is enough to make the log idle at once.
     private static let weight: UInt64 = 16
     private static let longestGap = Interval.milliseconds(11)
     private var meanInterval = longestGap.nanoseconds
     private var meanLatency: UInt64 = 0
+    private var meanSubmissions = 256
     private var lastSync: Instant?
 
     /// An idle log.
@@ -33,10 +36,15 @@ public struct SyncPacer: Sendable {
         lastSync = now
     }
 
+    /// Takes note of how many submissions were written together.
+    public mutating func took(submissions count: Int) {
+        meanSubmissions += (min(count, 64) * 256 - meanSubmissions) / Int(SyncPacer.weight)
+    }
+
     /// How long to wait, from `now` on, when `bytes` wait to be written.
     public func wait(at now: Instant, bytes: Int) -> Interval {
         guard bytes < SyncPacer.enoughBytes, let lastSync, now - lastSync < SyncPacer.longestGap,
-            meanInterval < SyncPacer.busyInterval.nanoseconds
+            meanInterval < SyncPacer.busyInterval.nanoseconds, meanSubmissions >= SyncPacer.enoughSubmissions
         else { return .zero }
         return min(Interval(nanoseconds: meanLatency / 4), SyncPacer.longestWait)
     }

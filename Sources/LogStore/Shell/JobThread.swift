@@ -42,6 +42,9 @@ final class JobThread<Job: Sendable>: @unchecked Sendable {
         }
     }
 
+    /// Whether they are left out now.
+    var isHurried: Bool { monitor.withLock { isUrgent } }
+
     /// Waits in the middle of a job, on the thread itself.
     /// - Returns: false when the job is to be given up, because the thread is to end.
     func pause(until deadline: Instant) -> Bool {

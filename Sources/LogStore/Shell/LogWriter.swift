@@ -93,7 +93,7 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
         self.onCompletion = onCompletion
         self.onFailure = onFailure
         self.onSpaceChange = onSpaceChange
-        preparer.start { [weak self] outcome in self?.segmentPrepared(outcome) }
+        preparer.start(written: { [weak self] in self?.totals.bytes ?? 0 }) { [weak self] in self?.segmentPrepared($0) }
         if let isLive {
             let hooks = ReclaimHooks(isLive: isLive, onRelocation: onRelocation, onRetirement: onRetirement)
             let deliver: @Sendable (ReclaimOutcome) -> Void = { [weak self] in self?.reclaimed($0) }
@@ -105,21 +105,27 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
                 self?.scrubTook(turn)
             }
         }
-        thread = WorkerThread(name: "log writer") { [self] in run() }
+        thread = WorkerThread(name: "log writer") { [self] in
+            // The compiler makes code for files only where it is told that they are files.
+            if let writer = self as? LogWriter { writer.run() } else { run() }
+        }
     }
 
     /// Queues records, from any thread; see `NodeLog.stage`. After a failure or `shutdown` they are dropped without a
     /// completion.
     public func submit(_ records: [LogRecord], ticket: UInt64) {
         let submission = Submission(ticket: ticket, records: records)
-        monitor.lock()
-        if !isStopping && !hasEnded {
+        let isEnough = monitor.withLock {
+            guard !isStopping && !hasEnded else { return false }
             if queue.isEmpty { oldestQueued = .now }
             queue.append(submission)
             queuedBytes += submission.byteCount + 1
-            if queuedBytes >= wakeBytes { wake() }
+            guard queuedBytes >= wakeBytes else { return false }
+            wakeBytes = .max
+            return true
         }
-        monitor.unlock()
+        // Behind the lock, which the writer would only wait for.
+        if isEnough { monitor.signal() }
     }
 
     /// Takes note, from any thread, of entries that are not needed any more; see `NodeLog.release`.
@@ -336,7 +342,10 @@ public final class DiskLogWriter<D: Disk>: @unchecked Sendable {
             }
             sleep(untilBytes: retryAt == nil ? 1 : .max, deadline: deadline)
         }
-        if !queue.isEmpty { waitForMore() }
+        if !queue.isEmpty {
+            waitForMore()
+            pacer.took(submissions: queue.count)
+        }
         round.submissions = queue
         round.oldest = oldestQueued
         round.outcome = outcome

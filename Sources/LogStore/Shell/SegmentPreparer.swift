@@ -9,16 +9,14 @@ final class SegmentPreparer<D: Disk>: Sendable {
 
     private let thread = JobThread<SegmentPreparation<D>>(name: "log segments")
 
-    /// Between two steps, unless it is urgent.
-    private static var pause: Interval { .milliseconds(2) }
-
     init() {}
 
-    /// Starts the thread; `deliver` is called on it.
-    func start(deliver: @escaping @Sendable (Outcome) -> Void) {
+    /// Starts the thread; both are called on it.
+    /// - Parameter written: bytes of the log so far.
+    func start(written: @escaping @Sendable () -> UInt64, deliver: @escaping @Sendable (Outcome) -> Void) {
         let thread = thread
         thread.start { job in
-            if let outcome = SegmentPreparer.run(job, on: thread) { deliver(outcome) }
+            if let outcome = SegmentPreparer.run(job, on: thread, written: written) { deliver(outcome) }
         }
     }
 
@@ -30,15 +28,19 @@ final class SegmentPreparer<D: Disk>: Sendable {
     /// Ends the thread, in the middle of a segment if need be: the next start removes it.
     func stop() { thread.stop() }
 
-    private static func run(_ job: SegmentPreparation<D>, on thread: JobThread<SegmentPreparation<D>>) -> Outcome? {
+    private static func run(
+        _ job: SegmentPreparation<D>, on thread: JobThread<SegmentPreparation<D>>, written: @Sendable () -> UInt64
+    ) -> Outcome? {
         var job = job
+        var pace = PreparationPace(at: .now, written: written())
         while true {
             do throws(DiskFailure) {
-                if let segment = try job.step() { return .ready(segment) }
+                let bytes = thread.isHurried ? PreparationPace.largestStep : pace.step
+                if let segment = try job.step(bytes) { return .ready(segment) }
             } catch {
                 return .failed(error, job.abandon(after: error))
             }
-            guard thread.pause(until: .now + pause) else { return nil }
+            guard thread.pause(until: pace.stepped(at: .now, written: written())) else { return nil }
         }
     }
 }
