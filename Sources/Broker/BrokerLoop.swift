@@ -61,6 +61,8 @@ public final class BrokerLoop {
     private var dirtyQueues: [QueueHandle] = []
     /// Queues whose commands wait until the link to the leader has drained.
     private var heldUp: [QueueHandle] = []
+    /// Queues whose settlements wait for other commands.
+    private var deferring: [QueueHandle] = []
     private var hasAskedForFlush = false
     private var spareEvents: [QueueClientEvent] = []
     private var spareMessages: [(NodeID, ClientMessage)] = []
@@ -214,15 +216,51 @@ public final class BrokerLoop {
     private func flush(_ handle: QueueHandle, _ messages: inout [(NodeID, ClientMessage)]) {
         guard let leader = handle.client.leader else { return }
         let room = node.commandRoom(to: leader)
-        handle.client.flush(room: room ?? 0, into: &messages)
+        let isPatient = !handle.areSettlementsDue
+        handle.client.flush(room: room ?? 0, isPatient: isPatient, into: &messages)
+        handle.areSettlementsDue = false
         for (node, message) in messages { self.node.send(message, group: handle.group, to: node) }
         messages.removeAll(keepingCapacity: true)
         guard handle.client.needsFlush else { return }
-        if room != nil {
+        if isPatient && handle.client.defersSettlements {
+            deferSettlements(of: handle)
+        } else if room != nil {
             handle.markDirty()
         } else if !handle.isHeldUp {
             handle.isHeldUp = true
             heldUp.append(handle)
+        }
+    }
+
+    /// Gives other commands of the queue, which share their entries with the settlements, a little time to come.
+    private func deferSettlements(of handle: QueueHandle) {
+        guard handle.deferredRound == nil else { return }
+        handle.deferredRound = handle.client.settlementRounds
+        deferring.append(handle)
+        if deferring.count == 1 { awaitSettlements() }
+    }
+
+    private func awaitSettlements() {
+        let broker = NIOLoopBound(self, eventLoop: eventLoop)
+        let delay = TimeAmount.nanoseconds(Int64(QueueClient.settlementDelay.nanoseconds / 2))
+        eventLoop.scheduleTask(in: delay) { broker.value.endDeferrals() }
+    }
+
+    /// Sends what has waited since the last time at least. What other commands took along meanwhile may have been
+    /// followed by newer settlements: those wait once more.
+    private func endDeferrals() {
+        var handles: [QueueHandle] = []
+        swap(&handles, &deferring)
+        for handle in handles {
+            let round = handle.deferredRound
+            handle.deferredRound = nil
+            guard handle.client.defersSettlements else { continue }
+            if handle.client.settlementRounds == round {
+                handle.areSettlementsDue = true
+                handle.markDirty()
+            } else {
+                deferSettlements(of: handle)
+            }
         }
     }
 

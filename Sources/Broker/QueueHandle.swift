@@ -13,6 +13,10 @@ final class QueueHandle {
     var isDirty = false
     /// Listed in `BrokerLoop.heldUp`.
     var isHeldUp = false
+    /// Listed in `BrokerLoop.deferring`, since the client's settlements of this round wait for other commands.
+    var deferredRound: UInt64?
+    /// They have waited long enough.
+    var areSettlementsDue = false
     /// The client's unanswered bytes as the broker's sum has them.
     private var noted = 0
     /// Channels whose connections are not read until the client is relieved.

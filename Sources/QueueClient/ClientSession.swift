@@ -22,6 +22,8 @@ struct ClientSession: Sendable {
     var hasDetaching = false
     /// Settled delivery numbers that were not made into commands yet.
     var settling: [Settlement] = []
+    /// How many they are.
+    var settlingCount: UInt64 = 0
 
     init(number: UInt64) { self.number = number }
 
@@ -69,11 +71,17 @@ struct ClientConsumer: Sendable {
     var detachSequence: UInt64 = 0
     /// All deliveries up to this number were received.
     var received: UInt64 = 0
+    /// Most unsettled messages; 0 leaves it to the queue.
+    var prefetch: UInt32
 
-    init(number: UInt32, attachSequence: UInt64) {
+    init(number: UInt32, attachSequence: UInt64, prefetch: UInt32 = 0) {
         self.number = number
         self.attachSequence = attachSequence
+        self.prefetch = prefetch
     }
+
+    /// So many settled messages cannot wait: the consumer would run out of others.
+    var settlementShare: UInt64 { UInt64(prefetch == 0 ? 1_024 : prefetch) / 16 }
 }
 
 /// Settled delivery numbers of a consumer, waiting for the end of the tick.

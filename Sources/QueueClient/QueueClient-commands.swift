@@ -50,7 +50,7 @@ extension QueueClient {
         precondition(consumer != 0 && sessions[place].consumer(consumer) == nil)
         settleNow(place)
         let sequence = begin(place, size: options.tag.utf8.count)
-        sessions[place].insert(ClientConsumer(number: consumer, attachSequence: sequence))
+        sessions[place].insert(ClientConsumer(number: consumer, attachSequence: sequence, prefetch: options.prefetch))
         encoder.attach(consumer: consumer, options: options)
         return sequence
     }
@@ -76,16 +76,24 @@ extension QueueClient {
         guard let place = open(session) else { return 0 }
         settleNow(place)
         let sequence = begin(place, size: 0)
+        if let slot = sessions[place].consumer(consumer) { sessions[place].consumers[slot].prefetch = prefetch }
         encoder.setPrefetch(consumer: consumer, prefetch)
         return sequence
     }
 
     /// The messages with these delivery numbers are done. Coalesced: they become commands, and get sequence numbers, at
-    /// the end of the tick or before the session's next command that is not a publish.
+    /// the end of the tick, or of a later one (`defersSettlements`), or before the session's next command that is not a
+    /// publish.
     public mutating func settle(_ session: SessionID, consumer: UInt32, _ numbers: ClosedRange<UInt64>) {
         guard let place = open(session) else { return }
+        if settlingSessions.isEmpty { areSettlementsDue = false }
         if sessions[place].settling.isEmpty { settlingSessions.append(session.number) }
         sessions[place].settling.add(consumer, numbers)
+        if !areSettlementsDue {
+            sessions[place].settlingCount += numbers.upperBound - numbers.lowerBound + 1
+            let share = sessions[place].consumer(consumer).map { sessions[place].consumers[$0].settlementShare } ?? 0
+            areSettlementsDue = sessions[place].settlingCount >= share
+        }
         if sessions[place].settling.count >= QueueClient.settlementLimit { settleNow(place) }
     }
 
@@ -184,6 +192,8 @@ extension QueueClient {
         }
         settling.removeAll(keepingCapacity: true)
         swap(&settling, &sessions[place].settling)
+        sessions[place].settlingCount = 0
+        settlementRounds += 1
         if settlingSessions.last == sessions[place].number {
             settlingSessions.removeLast()
         } else {

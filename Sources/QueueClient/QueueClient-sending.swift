@@ -39,10 +39,14 @@ extension QueueClient {
     }
 
     /// The end of a loop tick: appends what can be sent now. Batches that cannot be sent yet keep growing instead.
-    /// - Parameter room: bytes of batches that the way to the leader takes, the last one in full. A resume and requests
-    ///   for counts go in any case; `needsFlush` says whether something was left.
-    public mutating func flush(room: Int = .max, into out: inout [(NodeID, ClientMessage)]) {
-        guard let leader, !isGone else { return }
+    /// - Parameters:
+    ///   - room: bytes of batches that the way to the leader takes, the last one in full. A resume and requests for
+    ///     counts go in any case; `needsFlush` says whether something was left.
+    ///   - isPatient: what may wait for other commands does; the caller flushes within `settlementDelay` without.
+    public mutating func flush(
+        room: Int = .max, isPatient: Bool = false, into out: inout [(NodeID, ClientMessage)]
+    ) {
+        guard let leader, !isGone, !(isPatient && statuses.isEmpty && defersSettlements) else { return }
         for place in statuses.indices where !statuses[place].isSent {
             statuses[place].isSent = true
             out.append((leader, .status(gateway: gateway, requestID: statuses[place].requestID)))

@@ -19,6 +19,9 @@ public struct QueueClient: ~Copyable, Sendable {
     public static let answerTimeout = Interval.seconds(1)
     /// How long a client whose leader disowned it waits before it asks again.
     public static let leaderRetry = Interval.milliseconds(100)
+    /// How long settlements may wait for other commands, to share their entries: the log and the followers take two
+    /// for the price of one, and no client waits for the answer.
+    public static let settlementDelay = Interval.milliseconds(4)
     /// Settled ranges of a session that wait for the end of the tick; more become commands at once.
     static let settlementLimit = 1_024
 
@@ -44,6 +47,10 @@ public struct QueueClient: ~Copyable, Sendable {
     var encodingSpans: [BatchSpan] = []
     /// Sessions with entries in `settling`, in the order in which they got the first.
     var settlingSessions: [UInt64] = []
+    /// Some of them cannot wait for other commands.
+    var areSettlementsDue = false
+    /// Counts the times at which settlements became commands.
+    public internal(set) var settlementRounds: UInt64 = 0
 
     /// Batches with unanswered commands, by ascending id without holes.
     var retained = Ring<RetainedBatch>()
@@ -164,6 +171,13 @@ extension QueueClient {
             return eagerBytes < QueueClient.eagerLimit && !holdsLargeBatch && (hasPending || nextToSend < nextBatchID)
         case .attached: return hasPending || nextToSend < nextBatchID || !repairs.isEmpty
         }
+    }
+
+    /// Whether all that is left to send are settlements so few that they may wait for other commands, up to
+    /// `settlementDelay`. Fewer than a sixteenth of the prefetch: the consumer has others to work on meanwhile.
+    public var defersSettlements: Bool {
+        phase == .attached && !settlingSessions.isEmpty && !areSettlementsDue && encoder.isEmpty
+            && nextToSend == nextBatchID && repairs.isEmpty
     }
 
     /// Whether there is anything that a leader has to know of the client.

@@ -1,5 +1,6 @@
 import Broker
 import Logging
+import NIOCore
 import NIOEmbedded
 import Primitives
 import QueueClient
@@ -82,9 +83,18 @@ final class FakeCluster {
                 self[Int(to.rawValue)].broker.gatewayMessage(from: from, payload)
                 isQuiet = false
             }
-            if isQuiet { return }
+            if isQuiet && !waitAMoment() { return }
         }
         preconditionFailure("the cluster does not come to rest")
+    }
+
+    /// Lets what may wait for other commands have waited.
+    /// - Returns: whether something did.
+    private func waitAMoment() -> Bool {
+        for node in nodes {
+            node.eventLoop.advanceTime(by: .nanoseconds(Int64(QueueClient.settlementDelay.nanoseconds)))
+        }
+        return nodes.contains(where: \.wantsFlush)
     }
 
     /// Lets time pass.
@@ -265,6 +275,7 @@ final class FakeNode: BrokerNode {
     var topology = Topology()
     private unowned let cluster: FakeCluster
     private(set) var broker: BrokerLoop!
+    let eventLoop = EmbeddedEventLoop()
     var wantsFlush = false
     /// Bytes of commands that each other node takes in a tick; nil for links that are backed up.
     var linkRoom: Int? = Int.max
@@ -280,7 +291,7 @@ final class FakeNode: BrokerNode {
 
     func start(_ configuration: BrokerConfiguration) {
         broker = BrokerLoop(
-            node: self, configuration: configuration, eventLoop: EmbeddedEventLoop(),
+            node: self, configuration: configuration, eventLoop: eventLoop,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }), seed: UInt64(nodeID.rawValue),
             now: cluster.now)
     }

@@ -1,3 +1,5 @@
+import NIOCore
+import NIOEmbedded
 import Primitives
 import Replication
 
@@ -40,7 +42,10 @@ final class CostCluster {
                 lastTick = now
                 for node in nodes { node.tick() }
             }
-            for node in nodes { try node.turn() }
+            for node in nodes {
+                node.eventLoop.advanceTime(by: .nanoseconds(Int64(CostCluster.turn.nanoseconds)))
+                try node.turn()
+            }
         }
         throw CostFailure("waited in vain for \(what)")
     }

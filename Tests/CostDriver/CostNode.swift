@@ -13,6 +13,7 @@ import Topology
 final class CostNode {
     private unowned let cluster: CostCluster
     let shard: Shard
+    let eventLoop = EmbeddedEventLoop()
     private(set) var broker: BrokerLoop!
     private var log: NodeLog<FileDisk>
     private var reader: EntryReader<FileDisk>
@@ -45,7 +46,7 @@ final class CostNode {
             node: id, peers: nodes.filter { $0 != id }, recovered: recovered, configuration: ShardConfiguration(),
             seed: random.next(), now: cluster.now)
         broker = BrokerLoop(
-            node: self, configuration: BrokerConfiguration(), eventLoop: EmbeddedEventLoop(),
+            node: self, configuration: BrokerConfiguration(), eventLoop: eventLoop,
             logger: Logger(label: "cost", factory: { _ in SwiftLogNoOpLogHandler() }), seed: random.next(),
             now: cluster.now)
     }

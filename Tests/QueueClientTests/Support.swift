@@ -13,15 +13,18 @@ final class Dialogue {
     private var stretch: UInt64 = 0
 
     /// What a flush sends, as text.
-    func flush(room: Int = .max) -> [String] {
+    func flush(room: Int = .max, isPatient: Bool = false) -> [String] {
         var out: [(NodeID, ClientMessage)] = []
-        client.flush(room: room, into: &out)
+        client.flush(room: room, isPatient: isPatient, into: &out)
         for case (_, .resume(let request)) in out {
             epoch = request.epoch
             stretch = 0
         }
         return out.map { "\($0.0) \(describe($0.1))" }
     }
+
+    /// The same, without what may wait for other commands.
+    func patientFlush() -> [String] { flush(isPatient: true) }
 
     /// What a tick and the flush behind it send, as text.
     func tick(_ milliseconds: UInt64) -> [String] {
@@ -76,6 +79,8 @@ final class Dialogue {
     var leader: NodeID? { client.leader }
     var term: Term { client.term }
     var needsFlush: Bool { client.needsFlush }
+    var defersSettlements: Bool { client.defersSettlements }
+    var settlementRounds: UInt64 { client.settlementRounds }
     var needsTick: Bool { client.needsTick }
     var nextDeadline: Instant? { client.nextDeadline }
     var isIdle: Bool { client.isIdle }
