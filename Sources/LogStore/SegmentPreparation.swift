@@ -36,8 +36,6 @@ public struct SegmentPreparation<D: Disk>: Sendable {
         case final
     }
 
-    /// Bytes a step writes when nothing else is said.
-    public static var stepSize: Int { PreparationPace.largestStep }
     /// Bytes of the zeros that are written again and again.
     private static var zerosSize: Int { 128 << 10 }
     /// Bytes at the beginning of a recycled file that are zero behind the header: an unused segment is known by them.
@@ -63,7 +61,9 @@ public struct SegmentPreparation<D: Disk>: Sendable {
 
     /// Does one step; returns the segment after the last one.
     /// - Parameter bytes: most bytes that it fills.
-    public mutating func step(_ bytes: Int = stepSize) throws(DiskFailure) -> PreparedSegment<D.File>? {
+    public mutating func step(
+        _ bytes: Int = PreparationPace.largestStep
+    ) throws(DiskFailure) -> PreparedSegment<D.File>? {
         if let spare { return try recycle(spare) }
         let file: D.File
         if let open = self.file {
